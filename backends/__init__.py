@@ -1,0 +1,13 @@
+"""What every backend shares: the two tensor types that flow between stages, and the device."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Images = Float[Tensor, "n 3 size size"]  # sRGB in [-1, 1]
+Latents = Float[Tensor, "n layers dim"]  # one style vector per generator layer (W+); layers = 1 for a Z-only GAN
+
+
+def device() -> torch.device:
+    """Where networks run: the first CUDA device if there is one, otherwise the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,67 @@
+"""Generator: seeds -> latents -> images. The contract; every other module of this folder is one generator."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from backends import Images, Latents, device
+
+
+class Generator(ABC):
+    """Fields of a concrete generator are its YAML settings; weights load on first use, never on construction."""
+
+    size: int  # side of the square output, pixels
+    layers: int  # style vectors per image (rows of W+)
+    dim: int  # length of one style vector; also of z unless z_dim says otherwise
+    truncation: float  # psi of sampled latents: 0 = always the mean, 1 = the full distribution
+
+    @property
+    def z_dim(self) -> int:
+        """Length of the normal vector that the mapping reads."""
+        return self.dim
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the weights: tells whether a stored latent was made for this very generator."""
+
+    @abstractmethod
+    def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
+        """Latents of standard normal `z`, without truncation (StyleGAN's f: Z -> W, broadcast to every layer)."""
+
+    @abstractmethod
+    def synthesize(self, latents: Latents) -> Images:
+        """Full-size pictures, differentiable in `latents`."""
+
+    @abstractmethod
+    def affines(self) -> list[Float[Tensor, "styles dim"]]:
+        """Per latent layer, the matrix from the style vector to the channel scales it sets (without bias)."""
+
+    @abstractmethod
+    def mean(self) -> Float[Tensor, "1 layers dim"]:
+        """Centre of the latent distribution: the average picture."""
+
+    def noise(self, seeds: list[int]) -> Float[Tensor, "n z_dim"]:
+        """One standard normal vector per seed, the same on every machine."""
+        rows = [torch.randn(self.z_dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(rows).to(device())
+
+    @torch.no_grad()
+    def sample(self, seeds: list[int], truncation: float | None = None) -> Latents:
+        """One latent per seed (the same seed always gives the same latent), pulled towards the mean.
+
+        `truncation` is psi of the truncation trick (StyleGAN, section B); None takes the generator's own.
+        """
+        psi = self.truncation if truncation is None else truncation
+        mean = self.mean()
+        return mean + psi * (self.mapping(self.noise(seeds)) - mean)
+
+    @torch.no_grad()
+    def render(self, latents: Latents, preview: bool = False) -> Images:
+        """Pictures for the screen, without gradients; a generator overrides it with its fast path.
+
+        With `preview` a smaller picture of the same face will do (at most `size`, at least `size // 2`).
+        """
+        return self.synthesize(latents)
