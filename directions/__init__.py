@@ -42,6 +42,16 @@ class DirectionSource(ABC):
     def directions(self, generator: Generator) -> list[Direction]:
         """The directions for this generator, most important first. Names are unique within the source."""
 
+    def find(self, generator: Generator, name: str) -> Direction:
+        """The direction with this name, also one that `directions` lists only under other settings.
+
+        Raises ConfigError, listing the names that exist.
+        """
+        listed = {direction.name: direction for direction in self.directions(generator)}
+        if name not in listed:
+            raise ConfigError(f"no direction is called {name!r}; there are: {', '.join(listed)}")
+        return listed[name]
+
 
 def parse_layers(text: str, layers: int) -> list[int]:
     """Layer indices of "all" or of a list such as "0-2, 5" (dashes include both ends), sorted, without repeats.

@@ -1,0 +1,160 @@
+"""The pipeline: photograph -> crop -> images -> inversion -> edit -> picture, as one YAML file describes it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from PIL import Image
+from yaml import YAMLError
+
+from backends import Latents
+from backends.aligners import Aligner, Subject
+from backends.generators import Generator
+from backends.inverters import Inversion, Inverter
+from backends.photos import to_images, to_pil
+from directions import Direction, DirectionSource, parse_layers
+from plugins import ConfigError, build, checked
+
+CONFIGS = Path(__file__).parent / "configs"
+Edit = dict[str, float]  # direction id -> strength; ids are "source/name" or "source@layers/name"
+
+
+@dataclass
+class Domain:
+    """The keys of a file in configs/. Every plugin is a mapping: `name:` and the plugin's own settings."""
+
+    title: str  # in the page's list of domains
+    generator: dict[str, Any]
+    inverters: dict[str, Any]  # label -> inverter; the first is the default
+    directions: dict[str, Any]  # label -> direction source; the first is the default
+    aligner: dict[str, Any] = field(default_factory=lambda: {"name": "center"})
+    subject: str = "picture"  # what a photograph must show: "face", "cat", "tower"
+    note: str = ""  # shown under the title: training data, licence
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4])  # of the sample pictures
+    order: int = 100  # place in the list of domains
+
+
+def read_domain(path: Path) -> Domain:
+    """The checked contents of one YAML file. Raises ConfigError naming the file, the key and what would work."""
+    try:
+        settings = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise ConfigError(f"{path.name}: not readable as YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path.name}: expected a mapping with title, generator, inverters and directions")
+    domain = checked(Domain, {str(key): value for key, value in settings.items()}, path.name)
+    for key in ("inverters", "directions"):
+        if not getattr(domain, key):
+            raise ConfigError(f"{path.name}: {key}: needs at least one entry, as in `SeFa: {{name: sefa}}`")
+        if bad := [label for label in getattr(domain, key) if not label or set(label) & set("@/=")]:
+            raise ConfigError(f"{path.name}: {key}: the label {bad[0]!r} may not be empty or hold any of @ / =")
+    return domain
+
+
+def domains(folder: Path = CONFIGS) -> dict[str, Domain]:
+    """Every domain of a folder by file name, in the order of the page's list."""
+    found = {path.stem: read_domain(path) for path in sorted(folder.glob("*.yaml"))}
+    return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
+
+
+class Editor:
+    """What one domain's YAML builds. Construction loads no weights; the first use of a part does."""
+
+    def __init__(self, name: str, domain: Domain):
+        where = f"{name}.yaml"
+        self.name = name
+        self.domain = domain
+        self.aligner = build(Aligner, domain.aligner, f"{where}: aligner")
+        self.generator = build(Generator, domain.generator, f"{where}: generator")
+        self.inverters = {
+            label: build(Inverter, settings, f"{where}: inverters: {label}")
+            for label, settings in domain.inverters.items()
+        }
+        self.sources = {
+            label: build(DirectionSource, settings, f"{where}: directions: {label}")
+            for label, settings in domain.directions.items()
+        }
+        # Sliders ask for the same directions at every move; an eigendecomposition each time would be felt.
+        self.directions = lru_cache(maxsize=64)(self._directions)
+        self.direction = lru_cache(maxsize=1024)(self._direction)
+
+    @classmethod
+    def load(cls, name: str, folder: Path = CONFIGS) -> "Editor":
+        """The editor of `folder/name.yaml`."""
+        known = sorted(path.stem for path in folder.glob("*.yaml"))
+        if name not in known:
+            raise ConfigError(f"no domain is called {name!r}; there are: {', '.join(known)}")
+        return cls(name, read_domain(folder / f"{name}.yaml"))
+
+    # photograph -> inversion
+
+    def align(self, photo: Image.Image, index: int = 0) -> Image.Image:
+        """The square crop around subject `index` of an upright RGB photograph. Raises AlignmentError."""
+        return self.aligner.align(photo, self.generator.size, index)
+
+    def crop(self, photo: Image.Image, subject: Subject) -> Image.Image:
+        """The square crop around a subject that the aligner detected, or that the user drew."""
+        return self.aligner.crop(photo, subject, self.generator.size)
+
+    def invert(self, crop: Image.Image, inverter: str | None = None) -> Iterator[Inversion]:
+        """Ever better inversions of a crop; close the iterator to cancel."""
+        label = inverter or next(iter(self.inverters))
+        if label not in self.inverters:
+            raise ConfigError(f"no inverter is called {label!r}; {self.name} has: {', '.join(self.inverters)}")
+        images = to_images(crop, self.generator.size).to(self.generator.mean())
+        return self.inverters[label].invert(images, self.generator)
+
+    def sample(self, seed: int, truncation: float | None = None) -> Inversion:
+        """A generated picture as if it had been inverted."""
+        return Inversion(self.generator.sample([seed], truncation), self.generator)
+
+    # directions
+
+    def source(self, label: str, layers: str | None = None, count: int | None = None) -> DirectionSource:
+        """The named direction source, with other layers or another count than its YAML says."""
+        if label not in self.sources:
+            raise ConfigError(f"no direction source is called {label!r}; {self.name} has: {', '.join(self.sources)}")
+        source = self.sources[label]
+        return replace(source, layers=layers or source.layers, count=count or source.count)
+
+    def _directions(self, label: str, layers: str | None = None, count: int | None = None) -> dict[str, Direction]:
+        """id -> direction of one source, optionally for other layers or another count."""
+        source = self.source(label, layers, count)
+        parse_layers(source.layers, self.generator.layers)  # a clear error before any work
+        own = source.layers == self.sources[label].layers
+        prefix = label if own else f"{label}@{source.layers.replace(' ', '')}"
+        return {f"{prefix}/{direction.name}": direction for direction in source.directions(self.generator)}
+
+    def _direction(self, identity: str) -> Direction:
+        """The direction with this id; a bare name ("smile") is looked for in every source, in order."""
+        place, slash, name = identity.partition("/")
+        if slash:
+            label, _, layers = place.partition("@")
+            return self.source(label, layers or None, self.generator.dim).find(self.generator, name)
+        for source in self.sources:
+            for direction in self.directions(source).values():
+                if direction.name.lower() == identity.lower():
+                    return direction
+        known = [d.name for source in self.sources for d in self.directions(source).values()]
+        raise ConfigError(f"no direction is called {identity!r}; {self.name} has: {', '.join(known)}")
+
+    # edit -> picture
+
+    @torch.no_grad()
+    def edited(self, latents: Latents, edit: Edit) -> Latents:
+        """Latents moved by every direction of the edit; each move is taken from the unedited latents, so that
+        the order does not matter and every slider undoes itself."""
+        moves = [
+            strength * self.direction(identity).step(latents) for identity, strength in edit.items() if strength
+        ]
+        return latents + torch.stack(moves).sum(0) if moves else latents
+
+    def render(self, inversion: Inversion, edit: Edit | None = None, preview: bool = False) -> Image.Image:
+        """The picture of an inversion's first latent after an edit; smaller and sooner with `preview`."""
+        latents = self.edited(inversion.latents[:1], edit or {})
+        return to_pil(inversion.generator.render(latents, preview))[0]
