@@ -1,6 +1,6 @@
-"""The pipeline: photograph -> crop -> images -> inversion -> edit -> picture, as one YAML file describes it."""
+"""The pipeline: photograph -> crop -> images -> inversion -> edit -> picture, as one YAML describes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -39,10 +39,14 @@ class Domain:
     order: int = 100  # place in the list of domains
 
 
-def read_domain(path: Path) -> Domain:
-    """The checked contents of one YAML file. Raises ConfigError naming the file, the key and what would work."""
+def read_domain(path: Path, overrides: Sequence[str] = ()) -> Domain:
+    """The checked contents of a YAML file, with `overrides` such as "inverters.optimize.steps=30" applied.
+
+    Raises ConfigError naming the file, the key and what would have worked.
+    """
     try:
-        settings = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        settings = OmegaConf.to_container(merged, resolve=False)
     except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise ConfigError(f"{path.name}: not readable as YAML: {error}") from error
     if not isinstance(settings, dict):
@@ -52,7 +56,9 @@ def read_domain(path: Path) -> Domain:
         if not getattr(domain, key):
             raise ConfigError(f"{path.name}: {key}: needs at least one entry, as in `SeFa: {{name: sefa}}`")
         if bad := [label for label in getattr(domain, key) if not label or set(label) & set("@/=")]:
-            raise ConfigError(f"{path.name}: {key}: the label {bad[0]!r} may not be empty or hold any of @ / =")
+            raise ConfigError(
+                f"{path.name}: {key}: the label {bad[0]!r} may not be empty or hold any of @ / ="
+            )
     return domain
 
 
@@ -84,12 +90,12 @@ class Editor:
         self.direction = lru_cache(maxsize=1024)(self._direction)
 
     @classmethod
-    def load(cls, name: str, folder: Path = CONFIGS) -> "Editor":
-        """The editor of `folder/name.yaml`."""
+    def load(cls, name: str, folder: Path = CONFIGS, overrides: Sequence[str] = ()) -> "Editor":
+        """The editor of `folder/name.yaml`, with `overrides` as in `read_domain`."""
         known = sorted(path.stem for path in folder.glob("*.yaml"))
         if name not in known:
             raise ConfigError(f"no domain is called {name!r}; there are: {', '.join(known)}")
-        return cls(name, read_domain(folder / f"{name}.yaml"))
+        return cls(name, read_domain(folder / f"{name}.yaml", overrides))
 
     # photograph -> inversion
 
@@ -101,13 +107,22 @@ class Editor:
         """The square crop around a subject that the aligner detected, or that the user drew."""
         return self.aligner.crop(photo, subject, self.generator.size)
 
-    def invert(self, crop: Image.Image, inverter: str | None = None) -> Iterator[Inversion]:
-        """Ever better inversions of a crop; close the iterator to cancel."""
-        label = inverter or next(iter(self.inverters))
+    def inverter(self, label: str | None = None, **settings: object) -> Inverter:
+        """The named inverter (the first by default), with other settings than its YAML says."""
+        label = label or next(iter(self.inverters))
         if label not in self.inverters:
-            raise ConfigError(f"no inverter is called {label!r}; {self.name} has: {', '.join(self.inverters)}")
+            raise ConfigError(
+                f"no inverter is called {label!r}; {self.name} has: {', '.join(self.inverters)}"
+            )
+        inverter = self.inverters[label]
+        return replace(inverter, **settings) if settings else inverter  # type: ignore[type-var]
+
+    def invert(
+        self, crop: Image.Image, inverter: str | None = None, **settings: object
+    ) -> Iterator[Inversion]:
+        """Ever better inversions of a crop; close the iterator to cancel. `settings` as in `inverter`."""
         images = to_images(crop, self.generator.size).to(self.generator.mean())
-        return self.inverters[label].invert(images, self.generator)
+        return self.inverter(inverter, **settings).invert(images, self.generator)
 
     def sample(self, seed: int, truncation: float | None = None) -> Inversion:
         """A generated picture as if it had been inverted."""
@@ -118,11 +133,15 @@ class Editor:
     def source(self, label: str, layers: str | None = None, count: int | None = None) -> DirectionSource:
         """The named direction source, with other layers or another count than its YAML says."""
         if label not in self.sources:
-            raise ConfigError(f"no direction source is called {label!r}; {self.name} has: {', '.join(self.sources)}")
+            raise ConfigError(
+                f"no direction source is called {label!r}; {self.name} has: {', '.join(self.sources)}"
+            )
         source = self.sources[label]
         return replace(source, layers=layers or source.layers, count=count or source.count)
 
-    def _directions(self, label: str, layers: str | None = None, count: int | None = None) -> dict[str, Direction]:
+    def _directions(
+        self, label: str, layers: str | None = None, count: int | None = None
+    ) -> dict[str, Direction]:
         """id -> direction of one source, optionally for other layers or another count."""
         source = self.source(label, layers, count)
         parse_layers(source.layers, self.generator.layers)  # a clear error before any work
@@ -150,7 +169,9 @@ class Editor:
         """Latents moved by every direction of the edit; each move is taken from the unedited latents, so that
         the order does not matter and every slider undoes itself."""
         moves = [
-            strength * self.direction(identity).step(latents) for identity, strength in edit.items() if strength
+            strength * self.direction(identity).step(latents)
+            for identity, strength in edit.items()
+            if strength
         ]
         return latents + torch.stack(moves).sum(0) if moves else latents
 

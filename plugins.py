@@ -16,6 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 Kind = TypeVar("Kind")
 
+# A YAML from somebody else must not be able to read the environment (`${oc.env:TOKEN}`).
+OmegaConf.clear_resolver("oc.env")
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message says what would have worked."""
@@ -38,7 +41,9 @@ def find(kind: type[Kind], name: object) -> type[Kind]:
     own = [c for c in vars(module).values() if getattr(c, "__module__", None) == module.__name__]
     found = [c for c in own if isinstance(c, type) and issubclass(c, kind)]
     if len(found) != 1:
-        raise ConfigError(f"{module.__name__} must define exactly one {kind.__name__}, it defines {len(found)}")
+        raise ConfigError(
+            f"{module.__name__} must define exactly one {kind.__name__}, it defines {len(found)}"
+        )
     return found[0]
 
 
@@ -52,7 +57,8 @@ def checked(schema: type[Kind], settings: Mapping[str, Any], where: str = "") ->
     place = f"{where}: " if where else ""
     if unknown:
         raise ConfigError(
-            f"{place}unknown setting {unknown[0]!r} for {schema.__name__}; it takes: {', '.join(known) or 'none'}"
+            f"{place}unknown setting {unknown[0]!r} for {schema.__name__}; "
+            f"it takes: {', '.join(known) or 'none'}"
         )
     try:
         built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(settings)))

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Images = Float[Tensor, "n 3 size size"]  # sRGB in [-1, 1]
-Latents = Float[Tensor, "n layers dim"]  # one style vector per generator layer (W+); layers = 1 for a Z-only GAN
+Latents = Float[Tensor, "n layers dim"]  # one style vector per generator layer (W+); 1 layer for a Z-only GAN
 
 
 def device() -> torch.device:

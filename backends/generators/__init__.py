@@ -10,7 +10,7 @@ from backends import Images, Latents, device
 
 
 class Generator(ABC):
-    """Fields of a concrete generator are its YAML settings; weights load on first use, never on construction."""
+    """Fields of a concrete generator are its YAML settings; weights load on first use, never before."""
 
     size: int  # side of the square output, pixels
     layers: int  # style vectors per image (rows of W+)
@@ -29,7 +29,7 @@ class Generator(ABC):
 
     @abstractmethod
     def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
-        """Latents of standard normal `z`, without truncation (StyleGAN's f: Z -> W, broadcast to every layer)."""
+        """Latents of standard normal `z`, not truncated (StyleGAN's f: Z -> W, broadcast to every layer)."""
 
     @abstractmethod
     def synthesize(self, latents: Latents) -> Images:

@@ -1,4 +1,4 @@
-"""A generator without weights: smooth coloured waves that a latent moves. For tests, and to try the page quickly."""
+"""A generator without weights: coloured waves that a latent moves. For tests, and to try the page quickly."""
 
 from dataclasses import dataclass
 from functools import cached_property

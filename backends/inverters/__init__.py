@@ -1,4 +1,4 @@
-"""Inverter: images + generator -> Inversion. The contract; every other module of this folder is one inverter."""
+"""Inverter: images + generator -> Inversion. The contract; every other module here is one inverter."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from backends.generators import Generator
 
 @dataclass(frozen=True)
 class Inversion:
-    """Latents and the generator that decodes them (an inverter that tunes the generator returns its own copy)."""
+    """Latents and the generator that decodes them (one that tunes the generator returns its own copy)."""
 
     latents: Latents
     generator: Generator

@@ -1,0 +1,44 @@
+"""Edit latents with sliders and write the pictures.
+
+    python cli.py edit out/me.npz --set smile=2 --set "SeFa 1=-3" --out smiling.png
+
+`python cli.py directions` lists the names and how far each may go. With several latents in the file (or several
+seeds) the pictures are numbered. --save-latents keeps the edited codes.
+"""
+
+import argparse
+from pathlib import Path
+
+from commands._common import log, parse_edit, start_arguments, starting_point
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    start_arguments(parser)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=STRENGTH", help="may be repeated; edits add up"
+    )
+    parser.add_argument("--out", type=Path, default=Path("edited.png"), help="picture file (PNG, JPEG, WebP)")
+    parser.add_argument("--save-latents", type=Path, help=".npz or .npy for the edited latents")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write one picture a latent."""
+    import torch
+
+    import latents
+
+    edit = parse_edit(options.set)
+    editor, inversions, names = starting_point(options)
+    for identity in edit:
+        editor.direction(identity)  # an unknown name is an error before any work
+    for number, inversion in enumerate(inversions):
+        target = options.out
+        if len(inversions) > 1:
+            target = target.with_stem(f"{target.stem}_{number}")
+        editor.render(inversion, edit).save(target)
+        log.info("%s -> %s", names[number], target)
+    if options.save_latents:
+        codes = torch.cat([editor.edited(inversion.latents, edit) for inversion in inversions])
+        latents.save(options.save_latents, codes, editor.name, editor.generator.fingerprint, names)
+    return 0

@@ -1,0 +1,52 @@
+"""Walk along one direction: a strip, or an animation.
+
+    python cli.py walk out/me.npz --direction "SeFa 1" --out walk.mp4
+
+The ending of --out chooses: .png, .jpg: a strip of --frames pictures side by side; .gif, .webp, .mp4: a film that
+goes there and back.
+"""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from commands._common import start_arguments, starting_point
+from plugins import ConfigError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    start_arguments(parser)
+    parser.add_argument("--direction", required=True, help="a name that `cli.py directions` lists")
+    parser.add_argument("--low", type=float, help="strength to start from (default: the slider's low end)")
+    parser.add_argument("--high", type=float, help="strength to end with (default: the slider's high end)")
+    parser.add_argument("--frames", type=int, help="pictures from low to high (default: strip 7, film 24)")
+    parser.add_argument("--size", type=int, default=512, help="side of each picture, pixels (default: 512)")
+    parser.add_argument("--out", type=Path, default=Path("walk.png"), help="PNG, JPEG, GIF, WebP or MP4 file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the strip or film of the first latent."""
+    from PIL import Image
+
+    import films
+
+    ending = options.out.suffix.lower()
+    if ending not in films.STRIPS + films.FILMS:
+        known = ", ".join(films.STRIPS + films.FILMS)
+        raise ConfigError(f"--out {options.out.name}: cannot write {ending or 'no ending'!r}; use one of {known}")
+    editor, [inversion, *_], _ = starting_point(options)
+    direction = editor.direction(options.direction)
+    low = direction.low if options.low is None else options.low
+    high = direction.high if options.high is None else options.high
+    count = options.frames or (24 if ending in films.FILMS else 7)
+    if count < 2:
+        raise ConfigError("--frames: a walk has at least 2 pictures")
+    frames = []
+    for i in tqdm(range(count), unit="picture"):
+        strength = low + (high - low) * i / (count - 1)
+        frame = editor.render(inversion, {options.direction: strength})
+        frames.append(frame.resize((options.size, options.size), Image.Resampling.LANCZOS))
+    films.write(frames, options.out)
+    return 0

@@ -1,0 +1,35 @@
+"""List the weights that the domains use, and fetch them.
+
+    python cli.py weights            what is cached, what is missing, how large, under which licence
+    python cli.py weights --fetch    fetch all that is missing (or only the names given)
+"""
+
+import argparse
+import sys
+
+from backends import weights
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these entries of the manifest")
+    parser.add_argument("--fetch", action="store_true", help="fetch what is missing")
+
+
+def run(options: argparse.Namespace) -> int:
+    """List or fetch."""
+    known = {entry.name: entry for entry in weights.status()}
+    if unknown := [name for name in options.names if name not in known]:
+        raise weights.WeightsError(f"no weights are called {unknown[0]!r}; there are: {', '.join(known)}")
+    chosen = {name: known[name] for name in options.names or known}
+    if options.fetch:
+        for name, entry in chosen.items():
+            if not entry.cached:
+                weights.fetch(name)
+        chosen = {entry.name: entry for entry in weights.status() if entry.name in chosen}
+    for name, entry in chosen.items():
+        state = "cached" if entry.cached else "missing"
+        sys.stdout.write(
+            f"{name}\t{state}\t{entry.bytes / 1e6:.1f} MB\t{entry.licence}\t{entry.description}\n"
+        )
+    return 0
