@@ -8,10 +8,11 @@ from backends.aligners import Aligner
 from backends.converters import Converter
 from backends.generators import Generator
 from backends.inverters import Inverter
+from backends.sources import Source
 from directions import DirectionSource
 from plugins import ConfigError, build, checked, find, names
 
-KINDS = [Aligner, Converter, Generator, Inverter, DirectionSource]
+KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource]
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in names(kind)])

@@ -1,0 +1,82 @@
+"""The manifest `weights.yaml`: where each set of weights is published, its hashes, size and licence."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+import plugins
+from backends.sources import Member, Source
+
+FILE = Path(__file__).with_name("weights.yaml")
+
+
+@dataclass
+class Settings:
+    """One entry as it is written in the manifest."""
+
+    description: str
+    licence: str
+    source: dict[str, Any]
+    members: dict[str, dict[str, Any]]
+    converter: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One set of weights: files of one source, used together."""
+
+    name: str
+    description: str  # one line
+    licence: str
+    source: Source
+    members: dict[str, Member]  # by file name in the cache
+    converter: str  # module of backends/converters/ that makes the state dict, "" = none is needed
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the only member, or of the list of members as `sha256sum` would print it."""
+        if len(self.members) == 1:
+            return next(iter(self.members.values())).sha256
+        lines = [f"{member.sha256}  {name}\n" for name, member in sorted(self.members.items())]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def load(file: Path = FILE) -> dict[str, Entry]:
+    """The entries of a manifest by name. Raises plugins.ConfigError, which names file, entry and key."""
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise plugins.ConfigError(f"{file.name}: not a manifest: {error}") from error
+    if not isinstance(raw, dict):
+        raise plugins.ConfigError(f"{file.name}: expected a mapping of names to entries")
+    return {str(name): _entry(str(name), settings, f"{file.name}: {name}") for name, settings in raw.items()}
+
+
+def _entry(name: str, raw: object, where: str) -> Entry:
+    if not re.fullmatch(r"[a-z0-9_]+", name):  # it names a folder of the cache
+        raise plugins.ConfigError(f"{where}: names have lower-case letters, digits and underscores only")
+    if not isinstance(raw, Mapping):
+        raise plugins.ConfigError(
+            f"{where}: expected a mapping with description, licence, source and members"
+        )
+    settings = plugins.checked(Settings, {str(key): value for key, value in raw.items()}, where)
+    for member in settings.members:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", member) or member.startswith("state."):
+            raise plugins.ConfigError(
+                f"{where}: members: {member!r} cannot be the name of a file in the cache"
+            )
+    if not settings.members:
+        raise plugins.ConfigError(f"{where}: members: at least one is needed")
+    members = {
+        key: plugins.checked(Member, member, f"{where}: members: {key}")
+        for key, member in settings.members.items()
+    }
+    source = plugins.build(Source, settings.source, f"{where}: source")  # type: ignore[type-abstract]
+    return Entry(name, settings.description, settings.licence, source, members, settings.converter)

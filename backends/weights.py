@@ -1,0 +1,250 @@
+"""Weights by name: fetched once from where they are published, checked, and kept outside the repository.
+
+    path(name)         a published file, as it is (dlib reads its own format)
+    state(name)        a state dict, converted to safetensors once
+    fingerprint(name)  tells one version of the weights from another, without reading them
+
+Content is compared with the SHA-256 of `weights.yaml` when a process first uses it, so a file that was cut
+off or changed is fetched again instead of being believed.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import plugins
+from backends import cache, converters, manifest, sources
+from backends.manifest import Entry
+
+log = logging.getLogger(__name__)
+
+STATE, RECORD = "state.safetensors", "state.json"  # a conversion, and what it was made from
+
+
+class WeightsError(RuntimeError):
+    """Weights that cannot be had: says what is missing, how large it is and where to get it.
+
+    `public` is the part for a web page; the message adds folders of this machine, for logs and the terminal.
+    """
+
+    def __init__(self, public: str, private: str = "") -> None:
+        super().__init__(f"{public} {private}".strip())
+        self.public = public
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `python cli.py weights` lists of one entry."""
+
+    name: str
+    description: str
+    licence: str
+    source: str  # where it is published
+    cached: bool  # complete and unchanged
+    bytes: int  # of the files in the cache
+    download: int  # bytes to transfer for them; entries of one archive share it
+    by_hand: str  # what to put where on a machine without a network
+
+
+def entries() -> dict[str, Entry]:
+    """The manifest. Raises plugins.ConfigError."""
+    return _entries(manifest.FILE)
+
+
+def status() -> list[Status]:
+    """Every entry of the manifest; reads the cached files, never the network."""
+    return [
+        Status(
+            name=entry.name,
+            description=entry.description,
+            licence=entry.licence,
+            source=entry.source.address,
+            cached=not _missing(entry),
+            bytes=sum(member.size for member in entry.members.values()),
+            download=entry.source.download(entry.members),
+            by_hand=_by_hand(entry),
+        )
+        for entry in entries().values()
+    ]
+
+
+def fingerprint(name: str) -> str:
+    """SHA-256 (hex) of the weights: the manifest's, or the file's if `name` is a path to a `.safetensors`."""
+    file = _own(name)
+    return cache.digest(file) if file else _entry(name).fingerprint
+
+
+def path(name: str, member: str | None = None) -> Path:
+    """The verified file, fetched if need be. `member` may be left out if the entry has only one.
+
+    Raises WeightsError.
+    """
+    entry = _entry(name)
+    member = next(iter(entry.members)) if member is None and len(entry.members) == 1 else member
+    if member not in entry.members:
+        raise WeightsError(
+            f"the weights {name} have no file {member!r}; there are: {', '.join(entry.members)}"
+        )
+    fetch(name)
+    return cache.folder() / name / member
+
+
+def state(name: str) -> dict[str, Tensor]:
+    """Tensors (on the processor) by key, of a name of the manifest or of the path of a `.safetensors` file.
+
+    Raises WeightsError.
+    """
+    if own := _own(name):
+        return _load(own)
+    entry = _entry(name)
+    if not entry.converter:
+        return _load(path(name))
+    key, file = _conversion(entry), cache.folder() / name / STATE
+    if not _converted(file, key):
+        fetch(name)
+        with _storing(entry) as scratch:
+            if not _converted(file, key):  # another process may have been first
+                _convert(entry, key, scratch)
+    return _load(file)
+
+
+def fetch(name: str) -> None:
+    """Brings what is missing of an entry, or has changed, into the cache. Raises WeightsError."""
+    entry = _entry(name)
+    if not _missing(entry):
+        return
+    with _storing(entry) as scratch:
+        missing = {key: entry.members[key] for key in _missing(entry)}
+        if not missing:  # another process was first
+            return
+        log.info("fetching the weights %s (%s) from %s", name, _size(entry), entry.source.address)
+        try:
+            downloads = cache.folder() / "downloads"
+            downloads.mkdir(exist_ok=True)
+            entry.source.fetch(missing, scratch, downloads)
+        except sources.SourceError as error:
+            raise _unavailable(entry, str(error)) from error
+        for key, member in missing.items():
+            if sources.digest(scratch / key) != member.sha256:
+                raise _unavailable(entry, f"{key} does not have the expected SHA-256")
+            cache.move(scratch / key, cache.folder() / name / key)
+
+
+@lru_cache(maxsize=4)
+def _entries(file: Path) -> dict[str, Entry]:
+    return manifest.load(file)
+
+
+def _entry(name: str) -> Entry:
+    known = entries()
+    if name not in known:
+        raise WeightsError(f"no weights are called {name!r}; there are: {', '.join(known)}")
+    return known[name]
+
+
+def _own(name: str) -> Path | None:
+    """The user's file that `name` is the path of; None for a name of the manifest."""
+    if not name.endswith(".safetensors"):
+        return None
+    file = Path(name).expanduser().absolute()
+    if not file.is_file():
+        raise WeightsError(f"there is no file {file.name}", f"(looked for {file})")
+    return file
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise WeightsError(f"{file.name} is not a safetensors file, or is cut off: {error}") from error
+
+
+def _missing(entry: Entry) -> list[str]:
+    """Members that are not in the cache as they should be."""
+    return [
+        key
+        for key, member in entry.members.items()
+        if not (file := cache.folder() / entry.name / key).is_file()
+        or file.stat().st_size != member.size
+        or cache.digest(file) != member.sha256
+    ]
+
+
+def _conversion(entry: Entry) -> str:
+    """Changes with the weights and the code that converts them (its own module and the shared readers)."""
+    package = Path(converters.__file__).parent
+    code = [*sorted(package.glob("_[!_]*.py")), package / f"{entry.converter}.py"]
+    digests = [sources.digest(file) for file in code if file.is_file()]
+    return hashlib.sha256("\n".join([entry.fingerprint, *digests]).encode()).hexdigest()
+
+
+def _converted(file: Path, key: str) -> bool:
+    """Whether the cache holds this conversion, unchanged."""
+    try:
+        record = json.loads(file.with_name(RECORD).read_text())
+        return record["key"] == key and record["sha256"] == cache.digest(file)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _convert(entry: Entry, key: str, scratch: Path) -> None:
+    place = cache.folder() / entry.name
+    converter = plugins.build(
+        converters.Converter, {"name": entry.converter}, f"{manifest.FILE.name}: {entry.name}: converter"
+    )
+    log.info("converting the weights %s", entry.name)
+    try:
+        tensors = converter.convert({member: place / member for member in entry.members})
+    except converters.ConversionError as error:
+        raise WeightsError(f"the weights {entry.name} cannot be converted: {error}") from error
+    # copies, as safetensors refuses tensors that share memory
+    save_file(
+        {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, scratch / STATE
+    )
+    (scratch / RECORD).write_text(json.dumps({"key": key, "sha256": sources.digest(scratch / STATE)}))
+    cache.move(scratch / STATE, place / STATE)
+    cache.move(scratch / RECORD, place / RECORD)
+
+
+@contextmanager
+def _storing(entry: Entry) -> Iterator[Path]:
+    """`cache.exclusive`, with an error that says what to do when the disk refuses."""
+    try:
+        with cache.exclusive() as scratch:
+            yield scratch
+    except OSError as error:
+        raise WeightsError(
+            f"the weights {entry.name} ({_size(entry)}) cannot be stored: {error.strerror or error}.",
+            f"The cache is {cache.folder()}; {cache.VARIABLE} names another folder.",
+        ) from error
+
+
+def _size(entry: Entry) -> str:
+    size = entry.source.download(entry.members) or sum(member.size for member in entry.members.values())
+    return f"{size / 1e6:.1f} MB"
+
+
+def _by_hand(entry: Entry) -> str:
+    files = f"{', '.join(entry.members)} into {cache.folder() / entry.name}"
+    return (
+        f"{entry.source.container} into {cache.folder() / 'downloads'}, or {files}"
+        if entry.source.container
+        else files
+    )
+
+
+def _unavailable(entry: Entry, reason: str) -> WeightsError:
+    return WeightsError(
+        f"the weights {entry.name} ({_size(entry)}) are missing and could not be fetched: {reason}. "
+        f"They come from {entry.source.address}.",
+        f"To fill the cache by hand, put {_by_hand(entry)}.",
+    )
