@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 from yaml import YAMLError
@@ -45,11 +45,13 @@ def read_domain(path: Path, overrides: Sequence[str] = ()) -> Domain:
     Raises ConfigError naming the file, the key and what would have worked.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        settings = OmegaConf.to_container(merged, resolve=False)
+        loaded = OmegaConf.load(path)
+        if isinstance(loaded, DictConfig):
+            loaded.merge_with_dotlist(list(overrides))
+        settings = OmegaConf.to_container(loaded, resolve=False)
     except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise ConfigError(f"{path.name}: not readable as YAML: {error}") from error
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not settings:
         raise ConfigError(f"{path.name}: expected a mapping with title, generator, inverters and directions")
     domain = checked(Domain, {str(key): value for key, value in settings.items()}, path.name)
     for key in ("inverters", "directions"):
@@ -144,7 +146,8 @@ class Editor:
     ) -> dict[str, Direction]:
         """id -> direction of one source, optionally for other layers or another count."""
         source = self.source(label, layers, count)
-        parse_layers(source.layers, self.generator.layers)  # a clear error before any work
+        # a clear error before any work
+        parse_layers(source.layers, self.generator.layers, self.generator.size)
         own = source.layers == self.sources[label].layers
         prefix = label if own else f"{label}@{source.layers.replace(' ', '')}"
         return {f"{prefix}/{direction.name}": direction for direction in source.directions(self.generator)}
@@ -155,10 +158,11 @@ class Editor:
         if slash:
             label, _, layers = place.partition("@")
             return self.source(label, layers or None, self.generator.dim).find(self.generator, name)
-        for source in self.sources:
-            for direction in self.directions(source).values():
-                if direction.name.lower() == identity.lower():
-                    return direction
+        word, bar, conditions = identity.partition("|")
+        for label, source in self.sources.items():
+            for direction in self.directions(label).values():
+                if direction.name.lower() == word.strip().lower():
+                    return source.find(self.generator, direction.name + bar + conditions)
         known = [d.name for source in self.sources for d in self.directions(source).values()]
         raise ConfigError(f"no direction is called {identity!r}; {self.name} has: {', '.join(known)}")
 

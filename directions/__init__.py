@@ -1,5 +1,6 @@
 """DirectionSource: a generator -> named Directions. The contract; every other module is one source."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,12 @@ from plugins import ConfigError
 
 @dataclass(frozen=True)
 class Direction:
-    """One edit: how far latents move per unit of strength, and how far one may go."""
+    """One edit: how far latents move per unit of strength, and how far one may go.
+
+    A strength of 1 moves by one standard deviation of the generator's own latents along the direction, for
+    every source, so that all sliders feel alike; ends are usually -3 and 3. The note gives the length of that
+    move on each layer, to compare with published strengths, which count unit vectors of the latent space.
+    """
 
     name: str  # unique in its source: "SeFa 1", "smile"
     step: Callable[[Latents], Latents]  # latents -> what one unit of strength adds to them (same shape)
@@ -27,7 +33,7 @@ class Direction:
     def linear(
         name: str, vector: Float[Tensor, "rows dim"], low: float, high: float, note: str = ""
     ) -> "Direction":
-        """The same move for every latent: `vector` has one row per generator layer, zero where nothing changes."""
+        """The same move for every latent; `vector` has a row per layer, zero where nothing changes."""
         return Direction(name, lambda latents: vector.to(latents).expand_as(latents), low, high, note)
 
 
@@ -35,7 +41,7 @@ class Direction:
 class DirectionSource(ABC):
     """Fields of a concrete source are its YAML settings, after these two that every source has."""
 
-    layers: str = "all"  # rows of W+ that are analysed and edited: "all", or as in "0-2,5"
+    layers: str = "all"  # rows of W+ that are analysed and edited: "all", "coarse", "0-2,5"
     count: int = 10  # how many directions at most
 
     @abstractmethod
@@ -52,24 +58,44 @@ class DirectionSource(ABC):
             raise ConfigError(f"no direction is called {name!r}; there are: {', '.join(listed)}")
         return listed[name]
 
+    def keepable(self, generator: Generator) -> list[str]:
+        """Attributes that `find` can hold still, as in "smile | keep gender, age"; none for most sources."""
+        return []
 
-def parse_layers(text: str, layers: int) -> list[int]:
-    """Layer indices of "all" or of a list such as "0-2, 5" (dashes include both ends), sorted, without repeats.
 
+GROUPS = {"coarse": (0, 2), "middle": (2, 4), "fine": (4, None)}  # resolutions: 4-8, 16-32 and 64... pixels
+
+
+def parse_layers(text: str, layers: int, size: int) -> list[int]:
+    """Layer indices of "all" or of a list such as "0-2, 5" (dashes include both ends), sorted, each once.
+
+    A part may also be a group of StyleGAN's style mixing (section 3.1): "coarse" (pose, shape), "middle"
+    (features) or "fine" (colours); `size`, the side of the picture, tells how many resolutions there are.
     Raises ConfigError when the text is malformed or names a layer outside 0...layers - 1.
     """
     if text.strip().lower() in ("all", ""):
         return list(range(layers))
     chosen: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.strip().isdecimal() or (last and not last.strip().isdecimal()):
-            raise ConfigError(f"layers {text!r}: cannot read {part.strip()!r}; write 'all' or, say, '0-2,5'")
-        span = range(int(first), int(last or first) + 1)
+    for part in (part.strip().lower() for part in text.split(",")):
+        span = _group(part, layers, size) if part in GROUPS else _span(part, text)
         if not span or span[-1] >= layers:
-            raise ConfigError(f"layers {text!r}: {part.strip()!r} is not within 0-{layers - 1}")
+            raise ConfigError(f"layers {text!r}: {part!r} is not within 0-{layers - 1}")
         chosen.update(span)
     return sorted(chosen)
+
+
+def _span(part: str, text: str) -> range:
+    first, _, last = part.partition("-")
+    if not first.strip().isdecimal() or (last and not last.strip().isdecimal()):
+        known = ", ".join(GROUPS)
+        raise ConfigError(f"layers {text!r}: cannot read {part!r}; write 'all', {known} or, say, '0-2,5'")
+    return range(int(first), int(last or first) + 1)
+
+
+def _group(name: str, layers: int, size: int) -> range:
+    first, end = GROUPS[name]
+    each = layers / max(math.log2(size / 4) + 1, 1)  # layers of one resolution: 4, 8, ... size pixels
+    return range(round(first * each), layers if end is None else min(round(end * each), layers))
 
 
 def on_layers(vector: Float[Tensor, " dim"], chosen: list[int], layers: int) -> Float[Tensor, "layers dim"]:

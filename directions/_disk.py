@@ -1,0 +1,58 @@
+"""Keeps what takes minutes to measure on a generator in the cache folder, for the next start."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from backends import cache
+from backends.generators import Generator
+
+log = logging.getLogger(__name__)
+Measure = Callable[..., dict[str, Tensor]]
+
+
+def on_disk(version: int) -> Callable[[Measure], Measure]:
+    """Keeps `function(generator, *arguments)` by the generator's weights and the arguments (JSON values).
+
+    A new `version` forgets what the function returned before it changed. A folder that cannot be written, or
+    a file that cannot be read, only costs the time to measure again.
+    """
+
+    def decorated(function: Measure) -> Measure:
+        @wraps(function)
+        def wrapper(generator: Generator, *arguments: Any) -> dict[str, Tensor]:
+            key = [function.__module__, function.__name__, version, generator.fingerprint, arguments]
+            name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+            file = cache.folder() / "directions" / f"{name}.safetensors"
+            try:
+                return {key: value.to(generator.mean().device) for key, value in load_file(file).items()}
+            except (OSError, SafetensorError):
+                result = function(generator, *arguments)
+            _save(result, file)
+            return result
+
+        return wrapper
+
+    return decorated
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    """Atomically: another process that measures the same only does so in vain."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+            partial = Path(scratch) / file.name
+            save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, partial)
+            os.replace(partial, file)
+    except OSError as error:
+        log.warning("measured directions are not kept: %s", error)

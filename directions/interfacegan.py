@@ -1,0 +1,99 @@
+"""InterFaceGAN: normals of the hyperplanes that separate attributes (Shen et al., CVPR 2020, TPAMI 2020)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from backends.generators import Generator
+from directions import Direction, DirectionSource
+from directions._statistics import spread
+from directions._stored import Stored, read
+from plugins import ConfigError
+
+DEPENDENT = 1e-3  # length of what a projection leaves, of 1, under which only rounding errors are left
+
+
+@dataclass
+class InterFaceGAN(DirectionSource):
+    """Stored boundaries of attributes, alone or conditional on others.
+
+    `find` also knows "smile | keep gender, age": the boundary of smile projected so that gender and age do
+    not change. Such a name can be asked for whatever `keep` says, and is what a link stores.
+    """
+
+    file: str = ""  # of directions (see directions/_stored.py), relative to the project's folder
+    files: dict[str, str] = field(default_factory=dict)  # name -> file of that one direction
+    keep: list[str] = field(default_factory=list)  # attributes that no other direction may change
+    limit: float = 3.0  # slider ends, standard deviations of the latents, for files that do not say
+
+    def directions(self, generator: Generator) -> list[Direction]:
+        return [self.find(generator, name) for name in list(self.stored())[: self.count]]
+
+    def find(self, generator: Generator, name: str) -> Direction:
+        """The direction of an attribute, also beyond `count` or with its own "| keep". Raises ConfigError."""
+        attribute, bar, rest = name.partition("|")
+        attribute, keep = attribute.strip(), self.keep
+        if bar:
+            word, _, others = rest.strip().partition(" ")
+            keep = [other.strip() for other in others.split(",") if other.strip()]
+            if word.lower() != "keep" or not keep:
+                raise ConfigError(f"no direction is called {name!r}; write, say, 'smile | keep gender, age'")
+        keep = [other for other in keep if other != attribute]
+        return self._direction(generator, name, attribute, keep)
+
+    def keepable(self, generator: Generator) -> list[str]:
+        return list(self.stored())
+
+    def stored(self) -> dict[str, Stored]:
+        """The boundaries of all files by name. Raises ConfigError."""
+        found = read(self.file) if self.file else {}
+        for name, file in self.files.items():
+            directions = read(file)
+            if len(directions) != 1:
+                raise ConfigError(f"{name}: its file holds several directions; give it as `file:` instead")
+            [found[name]] = directions.values()
+        if not found:
+            raise ConfigError("InterFaceGAN needs `file:` (several boundaries) or `files:` (name: file)")
+        return found
+
+    def _direction(self, generator: Generator, name: str, attribute: str, keep: list[str]) -> Direction:
+        stored = self.stored()
+        for wanted in (attribute, *keep):
+            if wanted not in stored:
+                raise ConfigError(f"no direction is called {wanted!r}; there are: {', '.join(stored)}")
+        boundary = stored[attribute]
+        rows = boundary.rows(generator, attribute)
+        if keep:
+            others = torch.stack([stored[other].rows(generator, other) for other in keep])
+            try:
+                rows = conditional(rows, others)
+            except ValueError as error:
+                raise ConfigError(f"{attribute} cannot change without {', '.join(keep)}: {error}") from error
+        move = torch.zeros_like(rows)
+        chosen = boundary.chosen(self.layers, generator)
+        move[chosen] = rows[chosen]
+        length = spread(generator, move)
+        notes = [boundary.note, f"accuracy {boundary.accuracy:.0%}" if boundary.accuracy else ""]
+        notes += [f"keeps {', '.join(keep)}" if keep else "", f"1 = {length:.2f} in latent units"]
+        limit, vector = boundary.limit or self.limit, (length * move).float()
+        return Direction.linear(name, vector, -limit, limit, ", ".join(note for note in notes if note))
+
+
+def conditional(
+    vector: Float[Tensor, "rows dim"], others: Float[Tensor, "k rows dim"]
+) -> Float[Tensor, "rows dim"]:
+    """`vector` without its projection on the span of `others`, row by row, at its old length.
+
+    The conditional manipulation of the paper: for one condition c of unit length n - (n.c) c, for two its
+    closed form, for more the same least squares. Raises ValueError when nothing of `vector` would be left.
+    """
+    conditions = others.permute(1, 2, 0)  # (rows, dim, k)
+    # singular values rather than the Gram matrix: conditions may depend on each other
+    shares = torch.linalg.pinv(conditions) @ vector[..., None]  # (rows, k, 1)
+    left = vector - (conditions @ shares)[..., 0]
+    length, wanted = left.norm(dim=1, keepdim=True), vector.norm(dim=1, keepdim=True)
+    if (length < DEPENDENT * wanted).any():
+        raise ValueError("it is the same direction")
+    return left / length.clamp(min=1e-30) * wanted
