@@ -35,6 +35,14 @@ class Generator(ABC):
     def synthesize(self, latents: Latents) -> Images:
         """Full-size pictures, differentiable in `latents`."""
 
+    def features(self, latents: Latents) -> Float[Tensor, "n channels side side"] | None:
+        """Maps inside the network that cost a fraction of a picture and in which it is nearly linear.
+
+        Differentiable. Lets an optimiser take most of its steps without the expensive last layers; None, if
+        there is no such short cut.
+        """
+        return None
+
     @abstractmethod
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
         """Per latent layer, the matrix from the style vector to the channel scales it sets (without bias)."""

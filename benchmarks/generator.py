@@ -1,0 +1,130 @@
+"""MobileStyleGAN: the fast path against plain torch and, where it is installed, the network's own runtime.
+
+    python benchmarks/generator.py [--rounds 9] [--seeds 6]
+
+All ways are timed in turn in one process: whatever else the machine does slows all of them. Ratios are of
+medians and of minima over rounds, with the processor time beside the clock. OpenVINO is optional.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from backends import weights
+from backends.generators.mobilestylegan import MobileStyleGAN
+from backends.networks.mobilestylegan_fast import FastSynthesis
+
+log = logging.getLogger(__name__)
+FAST = "fast path, 1024"
+
+
+def psnr(picture: Tensor, expected: Tensor) -> float:
+    """Decibels, of pictures in [0, 255]; ours are in [-1, 1]."""
+    error = ((picture - expected) * 127.5).double().square().mean().clamp(min=1e-20)
+    return float(10 * torch.log10(255**2 / error))
+
+
+def openvino(latents: Tensor) -> Callable[[], object]:
+    """The published network in its own runtime, fp32, on as many threads as torch has."""
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    file = weights.path("mobilestylegan_ffhq", "SynthesisNetwork.xml")
+    weights.path("mobilestylegan_ffhq", "SynthesisNetwork.bin")
+    network = openvino.Core().compile_model(str(file), "CPU", settings)
+    style = latents[:1, 0].numpy()  # it takes one style for all rows
+    return lambda: network(style)
+
+
+def ways(generator: MobileStyleGAN, latents: Tensor) -> dict[str, Callable[[], object]]:
+    """What is timed. Successive latents differ in every row, except for the edits of some rows."""
+    synthesis = generator._network.synthesis
+    full, preview, folded = (
+        FastSynthesis(synthesis),
+        FastSynthesis(synthesis),
+        FastSynthesis(synthesis, False),
+    )
+    orders = [cycle(latents.split(1)) for _ in range(4)]
+    result: dict[str, Callable[[], object]] = {
+        "plain torch fp32": torch.no_grad()(lambda: synthesis(next(orders[0]))),
+        "torch, folded": lambda: folded(next(orders[1])),
+        FAST: lambda: full(next(orders[2])),
+        "fast path, 512 preview": lambda: preview(next(orders[3]), preview=True),
+        "fast path, rows 10-22 edited": edit(FastSynthesis(synthesis), latents, 10),
+        "fast path, rows 16-22 edited": edit(FastSynthesis(synthesis), latents, 16),
+        "fast path, full after preview": edit(FastSynthesis(synthesis), latents, 23),
+    }
+    if find_spec("openvino"):
+        result["OpenVINO f32"] = openvino(latents)
+    return result
+
+
+def edit(fast: FastSynthesis, latents: Tensor, first: int) -> Callable[[], object]:
+    """Pictures of which only the rows from `first` on change."""
+    order, base = cycle(latents.split(1)), latents[:1]
+    return lambda: fast(torch.cat([base[:, :first], next(order)[:, first:]], 1))
+
+
+def timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds on the clock and of the processor, per way and round."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()  # loads, compiles, fills
+    for _ in range(rounds):
+        for name, call in calls.items():
+            clock, processor = time.perf_counter(), time.process_time()
+            call()
+            times[name].append((time.perf_counter() - clock, time.process_time() - processor))
+    return times
+
+
+def report(times: dict[str, list[tuple[float, float]]]) -> None:
+    """One line a way; ratios above 1 are slower than the fast path."""
+    log.info("%-30s %24s %34s", "", "milliseconds", "times the fast path")
+    log.info("%-30s %8s %8s %8s %10s %10s %10s", "", "median", "min", "cpu min", "median", "min", "cpu min")
+    base = [statistic(times[FAST]) for statistic in STATISTICS]
+    for name, pairs in times.items():
+        values = [statistic(pairs) for statistic in STATISTICS]
+        ratios = [value / first for value, first in zip(values, base, strict=True)]
+        log.info("%-30s %8.0f %8.0f %8.0f %10.2f %10.2f %10.2f", name, *(1000 * v for v in values), *ratios)
+
+
+STATISTICS: list[Callable[[list[tuple[float, float]]], float]] = [
+    lambda pairs: median(clock for clock, _ in pairs),
+    lambda pairs: min(clock for clock, _ in pairs),
+    lambda pairs: min(processor for _, processor in pairs),
+]
+
+
+@torch.no_grad()
+def main() -> None:
+    """Prints the table, then how exact the fast path is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seeds", type=int, default=6)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    generator = MobileStyleGAN()
+    latents = generator.sample(list(range(options.seeds)))
+    edited = latents.clone()
+    edited[:, :8] += 2 * torch.nn.functional.normalize(torch.randn(512), dim=0)  # as a strong slider does
+    report(timed(ways(generator, latents), options.rounds))
+    pairs = [(generator.render(w[None]), generator.synthesize(w[None])) for w in torch.cat([latents, edited])]
+    log.info(
+        "PSNR of the fast path against fp32, minimum of %d: %.1f dB", len(pairs), min(psnr(*p) for p in pairs)
+    )
+
+
+if __name__ == "__main__":
+    main()
