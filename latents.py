@@ -46,9 +46,12 @@ def save(target: Path | IO[bytes], latents: Latents, domain: str, fingerprint: s
 
 
 def load(source: Path | bytes) -> Saved:
-    """Read `.npz` or `.npy`, told apart by content. Raises LatentsError; executes nothing from the file."""
+    """Read `.npz` or `.npy`, told apart by content; executes nothing from the file.
+
+    Raises LatentsError, and OSError when there is no such file.
+    """
+    content = source if isinstance(source, bytes) else _bounded(source)
     try:
-        content = source if isinstance(source, bytes) else _bounded(source)
         if content[:6] == b"\x93NUMPY":
             return Saved(_numbers(_array(io.BytesIO(content))))
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -26,7 +26,7 @@ def load_editor(options: argparse.Namespace, domain: str | None = None) -> Edito
 
 
 def photographs(names: list[Path]) -> list[Path]:
-    """The files named, folders expanded to the pictures in them, sorted. Raises PhotoError when there are none."""
+    """The files named, folders expanded to the pictures in them. Raises PhotoError when there are none."""
     from PIL import Image
 
     Image.init()
@@ -59,7 +59,7 @@ def parse_edit(settings: list[str]) -> Edit:
             edit[name.strip()] = float(strength)
         except ValueError:
             equals = ""
-        if not equals or not name.strip() or abs(edit[name.strip()]) > 1e6:
+        if not equals or not name.strip() or not abs(edit[name.strip()]) < 1e6:  # also refuses nan
             raise ConfigError(f"--set {setting!r}: expected NAME=NUMBER, as in --set 'SeFa 1=-3'")
     return edit
 
@@ -68,12 +68,13 @@ def parse_seeds(text: str) -> list[int]:
     """Seeds of "7", "1-20" or "3,5,8-10". Raises argparse.ArgumentTypeError."""
     seeds: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()) or int(last or first) >= 2**63:
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()) or max(int(first), int(last)) >= 2**63:
             raise argparse.ArgumentTypeError(f"{text!r}: expected seeds such as 7, 1-20 or 3,5,8")
-        if int(last or first) - int(first) >= 100_000:
+        if int(last) - int(first) >= 100_000:
             raise argparse.ArgumentTypeError(f"{text!r}: more than 100,000 seeds")
-        seeds.extend(range(int(first), int(last or first) + 1))
+        seeds.extend(range(int(first), int(last) + 1))
     return seeds
 
 

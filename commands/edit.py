@@ -2,8 +2,8 @@
 
     python cli.py edit out/me.npz --set smile=2 --set "SeFa 1=-3" --out smiling.png
 
-`python cli.py directions` lists the names and how far each may go. With several latents in the file (or several
-seeds) the pictures are numbered. --save-latents keeps the edited codes.
+`python cli.py directions` lists the names and how far each may go. With several latents in the file (or
+several seeds) the pictures are numbered. --save-latents keeps the edited codes.
 """
 
 import argparse

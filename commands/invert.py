@@ -1,7 +1,8 @@
 """Invert photographs: align each, find its latent, write pictures and latents.
 
 For every PHOTO writes NAME.npz (latents), NAME_crop.png (aligned) and NAME.png (inversion) to --out.
-Folders stand for the pictures in them. A photograph that fails is reported and skipped; the exit code is then 1.
+Folders stand for the pictures in them. A photograph that fails is reported and skipped; the exit code is
+then 1.
 """
 
 import argparse
@@ -41,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
 def _invert(editor, path: Path, stem: str, options: argparse.Namespace) -> None:
     import latents
     from backends.aligners.center import Center
-    from backends.photos import open_photo
+    from backends.photos import read_photo
 
-    photo = open_photo(path)
+    photo = read_photo(path)
     if options.no_align:
         crop = Center().align(photo, editor.generator.size)
     else:

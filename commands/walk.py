@@ -2,8 +2,8 @@
 
     python cli.py walk out/me.npz --direction "SeFa 1" --out walk.mp4
 
-The ending of --out chooses: .png, .jpg: a strip of --frames pictures side by side; .gif, .webp, .mp4: a film that
-goes there and back.
+The ending of --out chooses: .png, .jpg: a strip of --frames pictures side by side; .gif, .webp, .mp4: a film
+that goes there and back.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     ending = options.out.suffix.lower()
     if ending not in films.STRIPS + films.FILMS:
         known = ", ".join(films.STRIPS + films.FILMS)
-        raise ConfigError(f"--out {options.out.name}: cannot write {ending or 'no ending'!r}; use one of {known}")
+        raise ConfigError(f"--out {options.out.name}: cannot write {ending or 'no ending'!r}; use {known}")
     editor, [inversion, *_], _ = starting_point(options)
     direction = editor.direction(options.direction)
     low = direction.low if options.low is None else options.low

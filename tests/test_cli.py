@@ -87,7 +87,9 @@ def test_mistakes_are_one_line_and_exit_code_1(arguments, words, capfd):
     assert all(word in errors for word in words), errors
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["sample", "--seed", "x"], ["sample", "--seed", "1-"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["nothing"], ["sample", "--seed", "x"], ["sample", "--seed", "1-"]]
+)
 def test_wrong_usage_is_exit_code_2(arguments):
     with pytest.raises(SystemExit) as caught:
         main(arguments)

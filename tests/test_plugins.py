@@ -24,7 +24,19 @@ def test_every_module_is_one_plugin(kind, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["nothing", "", "toy.torch.os.system", "..editor", "os", "_stored", "__init__", "generators.toy", None, 3, ["toy"]],
+    [
+        "nothing",
+        "",
+        "toy.torch.os.system",
+        "..editor",
+        "os",
+        "_stored",
+        "__init__",
+        "generators.toy",
+        None,
+        3,
+        ["toy"],
+    ],
 )
 def test_a_name_reaches_nothing_but_plugins(name):
     with pytest.raises(ConfigError, match="toy"):
