@@ -1,0 +1,90 @@
+"""Semantic Sliders in the browser: `python app.py`, then open the address that it prints."""
+
+import argparse
+import atexit
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+# Before Gradio is imported: nothing is reported to anyone, and every server has its own folder for uploads.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+if "GRADIO_TEMP_DIR" not in os.environ:
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="semantic-sliders-")
+    atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
+
+from editor import CONFIGS
+from plugins import ConfigError
+from sharing import ShareStore, default_directory
+from ui.layout import CSS, HEAD, Page, theme
+
+log = logging.getLogger("app")
+
+UPLOAD = "25mb"
+WAITING = 64  # requests in the queue; more are asked to come again
+
+
+def options() -> argparse.Namespace:
+    """The command line; PORT and GRADIO_SERVER_PORT are respected, as hosts set them."""
+    environ = os.environ
+    port = int(environ.get("GRADIO_SERVER_PORT") or environ.get("PORT") or 7860)
+    host = environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if "SPACE_ID" in environ else "127.0.0.1")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--host", default=host, help="address to listen on; 0.0.0.0 for every network (%(default)s)"
+    )
+    parser.add_argument("--port", type=int, default=port, help="%(default)s; 0 for any free one")
+    parser.add_argument("--configs", type=Path, default=CONFIGS, help="folder with one YAML file a domain")
+    parser.add_argument(
+        "--share-dir", type=Path, default=default_directory(), help="where shared links are kept"
+    )
+    return parser.parse_args()
+
+
+def launch(page: Page, host: str = "127.0.0.1", port: int | None = None) -> tuple[Any, str]:
+    """Start serving without blocking. Returns the web application and its address."""
+    page.blocks.queue(max_size=WAITING, api_open=False, default_concurrency_limit=1)
+    application, address, _ = page.blocks.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        css=CSS,
+        head=HEAD,
+        prevent_thread_lock=True,
+        quiet=True,
+        show_error=False,  # handlers say what a visitor should know
+        max_file_size=UPLOAD,
+        footer_links=[],
+        run_history=False,  # it would keep faces in the browser
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        share=False,
+    )
+    application.add_api_route("/healthz", lambda: {"status": "ok"}, methods=["GET", "HEAD"])
+    return application, address
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    chosen = options()
+    try:
+        page = Page(ShareStore(chosen.share_dir), chosen.configs)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from error
+    # The first visitor should not wait for what can be done now, and the page should not wait for it either.
+    threading.Thread(target=page.warm, name="warm-up", daemon=True).start()
+    _, address = launch(page, chosen.host, chosen.port or None)
+    log.info("the page is at %s", address)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # so that atexit cleans up
+    page.blocks.block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""How the page feels: from `python app.py` to a usable page, dragging a slider, and the idle server's memory.
+
+    python benchmarks/page.py                          # the first domain of configs/
+    python benchmarks/page.py --configs tests/configs  # what the page itself costs, without a real generator
+
+Needs Chromium and the Python package playwright, and cached weights. Prints a Markdown table.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 120  # seconds
+
+# From a slider's new value until the picture that answers it is decoded; then the next value.
+STEP = """async ([place, value]) => {
+    const image = document.querySelector('#edited img.shown');
+    const bar = document.querySelector(`#slider${place} input[type=range]`);
+    const before = image.src;
+    const began = performance.now();
+    window.sliding = true;
+    bar.value = value;
+    bar.dispatchEvent(new Event('input', {bubbles: true}));
+    while (image.src === before) await new Promise((next) => setTimeout(next, 1));
+    await image.decode();
+    return performance.now() - began;
+}"""
+
+# A slider dragged at 60 events a second: how many different pictures are shown.
+DRAG = """async ([place, seconds]) => {
+    const image = document.querySelector('#edited img.shown');
+    const bar = document.querySelector(`#slider${place} input[type=range]`);
+    let shown = 0;
+    const watcher = new MutationObserver(() => { shown += 1; });
+    watcher.observe(image, {attributes: true, attributeFilter: ['src']});
+    const low = Number(bar.min), high = Number(bar.max), began = performance.now();
+    window.sliding = true;
+    for (let now = 0; now < seconds; now = (performance.now() - began) / 1000) {
+        bar.value = low + (high - low) * (0.5 + 0.45 * Math.sin(2 * now));
+        bar.dispatchEvent(new Event('input', {bubbles: true}));
+        await new Promise((next) => setTimeout(next, 1000 / 60));
+    }
+    window.sliding = false;
+    bar.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));
+    return shown / seconds;
+}"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def memory(pid: int) -> float:
+    """Resident memory of a process, GB (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e6
+
+
+def steps(page: Page, place: int, count: int) -> list[float]:
+    """Milliseconds from each of `count` slider values to its picture; the first three warm up."""
+    bar = page.locator(f"#slider{place} input[type=range]")
+    low, high = (float(bar.get_attribute(end) or 0) for end in ("min", "max"))
+    values = [low + (high - low) * (0.1 + 0.8 * ((7 * i) % 20) / 20) for i in range(count + 3)]
+    return [page.evaluate(STEP, [place, value]) for value in values][3:]
+
+
+def measure(
+    page: Page, url: str, process: subprocess.Popen, began: float, count: int
+) -> list[tuple[str, str]]:
+    """Rows of the table, for a server that was started at `began`."""
+    while True:
+        try:
+            page.goto(url)
+            break
+        except Exception:
+            if process.poll() is not None or time.monotonic() - began > PATIENCE:
+                raise
+            time.sleep(0.1)
+    page.locator("#upload").wait_for()
+    usable = time.monotonic() - began
+    page.locator("#edited img.shown[src^='data:']").wait_for()
+    pictured = time.monotonic() - began
+    idle = memory(process.pid)
+    page.get_by_role("tab", name="Edit").click()
+    page.locator("#slider0").wait_for()
+    times = steps(page, 0, count)
+    rate = page.evaluate(DRAG, [1, 5])
+    tail = sorted(times)[int(0.9 * len(times))]
+    return [
+        ("page usable after `python app.py`", f"{usable:.1f} s"),
+        ("first picture shown", f"{pictured:.1f} s"),
+        ("resident memory, idle after the first picture", f"{idle:.2f} GB"),
+        ("slider to new pixels, median (90 %)", f"{statistics.median(times):.0f} ms ({tail:.0f} ms)"),
+        ("pictures a second while dragging", f"{rate:.1f}"),
+        ("resident memory after dragging", f"{memory(process.pid):.2f} GB"),
+    ]
+
+
+def main() -> None:
+    """Start a server and a browser, measure, stop both."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--configs", type=Path, default=ROOT / "configs")
+    parser.add_argument("--count", type=int, default=40, help="slider values to time")
+    chosen = parser.parse_args()
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    port = free_port()
+    with tempfile.TemporaryDirectory() as shares, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(PATIENCE * 1000)
+        command = [sys.executable, "app.py", "--configs", str(chosen.configs.resolve()), "--port", str(port)]
+        began = time.monotonic()
+        process = subprocess.Popen([*command, "--share-dir", shares], cwd=ROOT, stderr=subprocess.DEVNULL)
+        try:
+            rows = measure(page, f"http://127.0.0.1:{port}/", process, began, chosen.count)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            browser.close()
+    width = max(len(name) for name, _ in rows)
+    lines = [f"| {name:<{width}} | {value:>16} |" for name, value in rows]
+    sys.stdout.write(
+        "\n".join([f"| {'page':<{width}} | {'':>16} |", f"|{'-' * (width + 2)}|{'-' * 17}:|", *lines]) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

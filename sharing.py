@@ -1,0 +1,221 @@
+"""Shared pictures: a folder with one file a link, so that a link outlives the server that made it.
+
+A record is one `.safetensors` file: W+ as float16 and, in its header, JSON with the edit, the panel and the
+dates. It never holds the photograph. Reading one executes nothing, whatever a stranger put into the folder.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+log = logging.getLogger(__name__)
+
+DAY = 24 * 3600
+IDENTITY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # what secrets.token_urlsafe(16) makes: 128 bits
+LONGEST = 120  # characters of a name
+MOST_EDITS = 256
+GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
+
+
+class ShareError(ValueError):
+    """A picture that cannot be shared or opened; the message is for the page and names no file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What a link restores."""
+
+    domain: str  # name of its YAML
+    fingerprint: str  # Generator.fingerprint of the generator the latents were made for
+    latents: Float[np.ndarray, "1 layers dim"]  # float32 in memory, float16 on disk
+    edit: dict[str, float]  # direction id -> strength
+    panel: dict[str, str | int]  # settings of the sliders: source, layers, count
+    created: int = 0  # seconds since 1970; set by the store
+    expires: int = 0
+
+    def __post_init__(self) -> None:
+        names = [self.domain, self.fingerprint, *self.edit, *self.panel, *map(str, self.panel.values())]
+        if not all(isinstance(name, str) and len(name) <= LONGEST for name in names):
+            raise ShareError(f"Names in a shared picture have at most {LONGEST} characters.")
+        if len(self.edit) > MOST_EDITS or len(self.panel) > 16:
+            raise ShareError(f"A shared picture can hold at most {MOST_EDITS} slider values.")
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in self.edit.values()):
+            raise ShareError("Slider values in a shared picture must be finite numbers.")
+        if not all(type(value) in (int, str) for value in self.panel.values()):
+            raise ShareError("Panel settings in a shared picture must be text or whole numbers.")
+        if self.latents.ndim != 3 or len(self.latents) != 1 or not np.isfinite(self.latents).all():
+            raise ShareError("A shared picture holds exactly one latent of finite numbers.")
+
+
+@dataclass
+class ShareStore:
+    """Records in `directory`; several servers may use one directory at once."""
+
+    directory: Path
+    record_bytes: int = 1_000_000  # largest record: W+ of 18 x 512 takes 18 KB
+    total_bytes: int = 2_000_000_000
+    count: int = 50_000
+    days: int = 365  # longest life of a link
+    now: Callable[[], float] = time.time  # replaced in tests
+    _swept: float = field(default=-math.inf, init=False)
+
+    def add(self, shared: Shared, days: int) -> tuple[str, str]:
+        """Store a record for `days` days. Returns its id, and the token with which its owner may delete it.
+
+        Raises ShareError when it is too large or the folder is full or cannot be written.
+        """
+        if not 1 <= days <= self.days:
+            raise ShareError(f"A link can be kept for 1 to {self.days} days.")
+        identity, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+        content = self._encoded(shared, days, token)
+        if len(content) > self.record_bytes:
+            raise ShareError("This picture's latent is too large to be shared.")
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room(len(content))
+            self._write(self._path(identity), content)
+        except OSError as error:
+            log.error("sharing failed: %s", error)
+            raise ShareError(
+                "This server cannot store links at the moment. Download the latent instead."
+            ) from error
+        return identity, token
+
+    def open(self, identity: str) -> Shared:
+        """The record with this id. Raises ShareError when there is none (any more) or it is damaged."""
+        header, latents = self._read(identity)
+        try:
+            return Shared(
+                domain=header["domain"],
+                fingerprint=header["fingerprint"],
+                latents=latents,
+                edit=dict(header["edit"]),
+                panel=dict(header["panel"]),
+                created=int(header["created"]),
+                expires=int(header["expires"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ShareError("This shared picture is damaged and cannot be opened.") from error
+
+    def delete(self, identity: str, token: str) -> None:
+        """Remove the owner's record. Raises ShareError when there is none or the token is another's."""
+        header, _ = self._read(identity)
+        if not secrets.compare_digest(_digest(token), str(header.get("token", ""))):
+            raise ShareError("Only the browser that made this link can delete it.")
+        self._path(identity).unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Delete what has expired, and what a crash left half-written. Returns how many records went."""
+        self._swept = self.now()
+        gone = 0
+        for path in self.directory.glob("*.safetensors"):
+            try:
+                self._read(path.stem)
+            except ShareError as error:
+                if str(error) == GONE:  # damaged ones stay: somebody may want to look at them
+                    path.unlink(missing_ok=True)
+                    gone += 1
+        for path in self.directory.glob(".*.tmp"):
+            if path.stat().st_mtime < time.time() - 3600:
+                path.unlink(missing_ok=True)
+        return gone
+
+    def _make_room(self, size: int) -> None:
+        if self.now() - self._swept > DAY / 24:
+            self.sweep()
+        sizes = [entry.stat().st_size for entry in os.scandir(self.directory) if entry.is_file()]
+        if len(sizes) >= self.count or sum(sizes) + size > self.total_bytes:
+            raise ShareError("This server's space for links is used up. Download the latent instead.")
+
+    def _path(self, identity: str) -> Path:
+        if not isinstance(identity, str) or not IDENTITY.fullmatch(identity):
+            raise ShareError(GONE)  # also keeps every path inside the folder
+        return self.directory / f"{identity}.safetensors"
+
+    def _encoded(self, shared: Shared, days: int, token: str) -> bytes:
+        created = int(self.now())
+        header = {
+            "domain": shared.domain,
+            "fingerprint": shared.fingerprint,
+            "edit": {name: round(float(value), 4) for name, value in shared.edit.items()},
+            "panel": shared.panel,
+            "created": created,
+            "expires": created + days * DAY,
+            "token": _digest(token),
+        }
+        with np.errstate(over="ignore"):
+            latents = shared.latents.astype(
+                np.float16
+            )  # error 2^-11 of each value: see tests/test_sharing.py
+        if not np.isfinite(latents).all():
+            raise ShareError("This latent has values beyond 65504 and cannot be shared.")
+        return save({"latents": latents}, metadata={"record": json.dumps(header)})
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """All or nothing, also when the power fails: written aside, flushed, then renamed."""
+        handle, scratch = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.directory)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+        if os.name == "posix":  # Windows can neither open nor flush a folder
+            folder = os.open(self.directory, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _read(self, identity: str) -> tuple[dict[str, Any], Float[np.ndarray, "n layers dim"]]:
+        path = self._path(identity)
+        try:
+            if path.is_symlink() or not path.is_file():
+                raise ShareError(GONE)
+            if path.stat().st_size > self.record_bytes:
+                raise ShareError("This shared picture is damaged and cannot be opened.")
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads((file.metadata() or {})["record"])
+                latents = file.get_tensor("latents").astype(np.float32)
+            expires = int(header["expires"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ShareError):
+                raise
+            raise ShareError("This shared picture is damaged and cannot be opened.") from error
+        if expires <= self.now():
+            raise ShareError(GONE)
+        if latents.ndim != 3:
+            raise ShareError("This shared picture is damaged and cannot be opened.")
+        return header, latents
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def default_directory() -> Path:
+    """SHARE_DIR, or a folder among the user's data."""
+    if chosen := os.environ.get("SHARE_DIR"):
+        return Path(chosen)
+    data = (
+        os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".local" / "share"
+    )
+    return Path(data) / "semantic-sliders" / "shares"

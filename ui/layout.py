@@ -1,0 +1,171 @@
+"""The page: widgets, where they stand, and which handler answers them. No torch here."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from editor import CONFIGS
+from sharing import ShareStore
+from ui import panels
+from ui.handlers import Handlers
+from ui.keeping import Keeping
+from ui.panels import HOUR, SLIDERS
+from ui.photographs import Photographs
+from ui.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+PANEL = ["source", "layers", "count"]
+CSS = (HERE / "page.css").read_text()
+HEAD = f"<script>{(HERE / 'page.js').read_text()}</script>"
+
+
+def theme() -> gr.themes.Base:
+    """Calm colours, system fonts: nothing is asked from another server."""
+    sans, mono = (
+        ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        ["ui-monospace", "monospace"],
+    )
+    base = gr.themes.Base(
+        primary_hue="teal",
+        neutral_hue="slate",
+        radius_size="md",
+        spacing_size="sm",
+        font=sans,
+        font_mono=mono,
+    )
+    return base.set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_large_text_weight="550",
+        button_small_text_weight="550",
+        button_large_text_size="14px",
+        slider_color="*primary_700",
+    )
+
+
+class Page:
+    """Builds the Blocks; `blocks` is what `app` launches."""
+
+    def __init__(self, store: ShareStore, configs: Path = CONFIGS) -> None:
+        self.handlers = Handlers(configs)
+        self.photographs = Photographs(self.handlers)
+        self.keeping = Keeping(self.handlers, store)
+        self.widgets: dict[str, Any] = {}
+        with gr.Blocks(
+            title="Semantic Sliders", analytics_enabled=False, delete_cache=(600, HOUR), fill_width=True
+        ) as self.blocks:
+            self.widgets |= panels.states()
+            self._header()
+            with gr.Row(elem_id="main"):
+                with gr.Column(elem_id="stage"):
+                    self.widgets |= panels.stage()
+                with gr.Column(elem_id="controls"):
+                    self._controls()
+            self._wire()
+
+    def _controls(self) -> None:
+        with gr.Tabs(selected="picture", elem_id="tabs") as self.widgets["tabs"]:
+            with gr.Tab("Picture", id="picture"):
+                self.widgets |= panels.picture()
+            with gr.Tab("Edit", id="edit"):
+                self.widgets |= panels.edit()
+            with gr.Tab("Save & share", id="keep"):
+                self.widgets |= panels.keep()
+
+    def _header(self) -> None:
+        choices = [(domain.title, name) for name, domain in self.handlers.domains.items()]
+        with gr.Row(elem_id="header"):
+            gr.HTML("<h1>Semantic Sliders</h1>", elem_id="title", apply_default_css=False)
+            self.widgets["domain"] = gr.Dropdown(
+                choices,
+                value=choices[0][1],
+                label="Model",
+                show_label=False,
+                container=False,
+                elem_id="domain",
+            )
+
+    def _wire(self) -> None:
+        on, get = Wiring(self.widgets), self.widgets
+        arrived = on(
+            [self.blocks.load],
+            self.keeping.open,
+            ["query", "tokens"],
+            lane="open",
+            js="(query, tokens) => [window.location.search, tokens]",
+        )
+        chosen = on([get["domain"].input], self.handlers.choose, ["domain"], lane="open")
+        for event in (arrived, chosen):
+            on.after(event, self.handlers.samples, ["domain"], ["samples", "status"])
+        self._wire_picture(on)
+        self._wire_sliders(on)
+        self._wire_keep(on)
+
+    def _wire_picture(self, on: Wiring) -> None:
+        get = self.widgets
+        framed = ["photo", "work", "original", "inversion", "edited", "status", "invert"]
+        # Not preprocessed: Gradio's own error for a file that is no picture says nothing. `receive` checks
+        # the path.
+        received = on(
+            [get["upload"].upload],
+            self.photographs.receive,
+            ["upload"],
+            ["received", "status"],
+            preprocess=False,
+        )
+        found = ["received", "domain", "framing"]
+        on.after(received, self.photographs.detect, found, [*framed, "faces", "received"])
+        on([get["framing"].input], self.photographs.frame, ["photo", "domain", "framing"], framed)
+        on([get["faces"].select], self.photographs.pick, ["photo", "domain"], [*framed, "framing"])
+        on([get["inverter"].input], self.photographs.choose, ["domain", "inverter"], ["steps", "status"])
+        on(
+            [get["invert"].click],
+            self.photographs.invert,
+            ["photo", "inverter", "steps", *PANEL],
+            lane="invert",
+        )
+        on([get["stop"].click], self.photographs.stop, outputs=["status"], lane=None)
+        on([get["samples"].select], self.handlers.pick, ["domain", *PANEL])
+        on([get["random"].click], self.handlers.random, ["domain", *PANEL])
+        on([get["show"].click, get["seed"].submit], self.handlers.sample, ["domain", "seed", *PANEL])
+        self.blocks.unload(self.photographs.leave)
+
+    def _wire_sliders(self, on: Wiring) -> None:
+        get = self.widgets
+        bars = [get[name] for name in SLIDERS]
+        # Never `change`: it also fires when a handler sets a slider. One listener for both events, so that
+        # the full picture at the release cannot overtake the last preview; page.js knows what is held.
+        on(
+            [event for bar in bars for event in (bar.input, bar.release)],
+            self.handlers.drag,
+            ["work", "preview", *SLIDERS],
+            ["work", "edited", "status"],
+            trigger_mode="always_last",
+            js="(work, preview, ...values) => [work, window.sliding === true, ...values]",
+        )
+        panel = [get["source"].input, get["layers"].input, get["count"].release]
+        shown = ["work", "status", *SLIDERS]
+        on(panel, self.handlers.arrange, ["work", "domain", *PANEL], shown, trigger_mode="always_last")
+        on([get["reset"].click], self.handlers.reset, ["work"], [*shown, "edited"])
+
+    def _wire_keep(self, on: Wiring) -> None:
+        get = self.widgets
+        on([get["png"].click], self.keeping.png, ["work"], ["download", "status"])
+        on([get["npz"].click], self.keeping.npz, ["work"], ["download", "status"])
+        on([get["open"].upload], self.keeping.open_file, ["open", "domain"])
+        linked = ["link", "copy", "delete", "tokens", "work", "status"]
+        on([get["share"].click], self.keeping.share, ["work", "days", "tokens"], linked)
+        on([get["delete"].click], self.keeping.delete, ["work", "tokens"], linked)
+        get["copy"].click(None, [get["link"]], [get["copy"]], js="(link) => window.copyLink(link)")
+
+    def warm(self) -> None:
+        """Load the first domain and draw its samples, so that the first visitor finds them ready."""
+        first = next(iter(self.handlers.domains))
+        try:
+            self.handlers.samples(first)
+        except Exception as error:
+            log.warning("%s is not ready: %s", first, error)

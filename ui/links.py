@@ -1,0 +1,94 @@
+"""Links: `?share=ID` names a record of the ShareStore, `?domain=&seed=&edit=` says everything itself."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode, urlsplit
+
+LONGEST = 6000  # characters of a query; proxies in front of a server often stop at 8 KB
+MOST_EDITS = 64
+SEEDS = 2**32
+
+
+class LinkError(ValueError):
+    """A link that says nothing usable; the message is for the page."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Which directions the sliders show."""
+
+    source: str = ""  # label of a direction source; empty = the domain's first
+    layers: str = "all"  # rows of W+, as `parse_layers` reads them
+    count: int = 10
+
+
+@dataclass(frozen=True)
+class SeedLink:
+    """A generated picture: small enough to be in the link itself, so that it works for ever."""
+
+    domain: str
+    seed: int
+    edit: dict[str, float] = field(default_factory=dict)
+    panel: Panel = field(default_factory=Panel)
+
+
+def seed_query(link: SeedLink) -> str:
+    """The query string of a SeedLink. Raises LinkError when it would be too long."""
+    pairs: list[tuple[str, str]] = [("domain", link.domain), ("seed", str(link.seed))]
+    pairs += [("source", link.panel.source), ("layers", link.panel.layers), ("count", str(link.panel.count))]
+    pairs += [("edit", f"{name}={value:.4g}") for name, value in link.edit.items()]
+    query = "?" + urlencode(pairs, quote_via=quote, safe="/:,@")
+    if len(query) > LONGEST or len(link.edit) > MOST_EDITS:
+        raise LinkError("Too many sliders were moved for a link; reset some, or download the latent instead.")
+    return query
+
+
+def read_seed_link(query: Mapping[str, list[str]]) -> SeedLink:
+    """The SeedLink that a parsed query (as of `urllib.parse.parse_qs`) describes. Raises LinkError."""
+
+    def one(key: str, default: str) -> str:
+        return query.get(key, [default])[0]
+
+    if sum(len(value) for values in query.values() for value in values) > LONGEST:
+        raise LinkError("This link is too long to be one of ours.")
+    edits = query.get("edit", [])
+    if len(edits) > MOST_EDITS:
+        raise LinkError(f"A link can move at most {MOST_EDITS} sliders.")
+    edit: dict[str, float] = {}
+    for text in edits:
+        name, _, value = text.rpartition("=")
+        edit[name] = _number(value)
+        if not name:
+            raise LinkError("This link is damaged: an edit in it has no name.")
+    seed, count = one("seed", "0"), one("count", "10")
+    if not (seed.isdecimal() and seed.isascii() and len(seed) <= 10 and int(seed) < SEEDS):
+        raise LinkError(f"This link is damaged: its seed is not a whole number from 0 to {SEEDS - 1}.")
+    if not (count.isdecimal() and count.isascii() and len(count) <= 3):
+        raise LinkError("This link is damaged: its number of sliders is not a whole number.")
+    return SeedLink(
+        one("domain", ""), int(seed), edit, Panel(one("source", ""), one("layers", "all"), int(count))
+    )
+
+
+def address(query: str, headers: Mapping[str, str]) -> str:
+    """The whole link: this query on the page that the visitor sees."""
+    if host := os.environ.get(
+        "SPACE_HOST"
+    ):  # inside huggingface.co's frame the address bar shows another page
+        return f"https://{host}/{query}"
+    page = urlsplit(headers.get("referer", ""))
+    if page.scheme in ("http", "https") and page.netloc:
+        return f"{page.scheme}://{page.netloc}{page.path or '/'}{query}"
+    return f"http://{headers.get('host', 'localhost')}/{query}"
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise LinkError("This link is damaged: a slider value in it is not a number.")
+    return value

@@ -1,0 +1,44 @@
+// Whether a slider is held, by pointer or by key: then a smaller picture, sooner, will do.
+window.sliding = false;
+const isBar = (target) => target instanceof HTMLInputElement && target.type === "range" && target.closest(".bar");
+const release = () => { window.sliding = false; };
+
+document.addEventListener("pointerdown", (event) => { if (isBar(event.target)) window.sliding = true; }, true);
+for (const name of ["pointerup", "pointercancel"]) window.addEventListener(name, release, true);
+window.addEventListener("blur", release);  // not captured: the blur of another slider is none of ours
+
+// Gradio tells of a release only for pointers: a key that goes up is one as well.
+const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
+document.addEventListener("keydown", (event) => {
+  if (isBar(event.target) && KEYS.includes(event.key)) window.sliding = true;
+}, true);
+document.addEventListener("keyup", (event) => {
+  if (!isBar(event.target) || !KEYS.includes(event.key)) return;
+  release();
+  event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+}, true);
+
+// A double click puts one slider back to zero.
+document.addEventListener("dblclick", (event) => {
+  if (isBar(event.target)) event.target.closest(".bar").querySelector("button")?.click();
+});
+
+// The clipboard needs https or localhost; otherwise the text is selected for copying by hand.
+window.copyLink = async (link) => {
+  try {
+    await navigator.clipboard.writeText(link);
+    return "Copied";
+  } catch {
+    const field = document.querySelector("#link textarea, #link input");
+    field?.focus();
+    field?.select();
+    return "Selected: copy it with Ctrl+C";
+  }
+};
+
+// Where zero is on each track, for the filling in page.css.
+window.addEventListener("picture", () => {
+  for (const bar of document.querySelectorAll(".bar input[type=range]")) {
+    bar.style.setProperty("--zero", `${(-100 * bar.min) / (bar.max - bar.min)}%`);
+  }
+});

@@ -1,0 +1,86 @@
+"""Properties of widgets that depend on the domain: choices, ranges, labels. Names are those of `layout`."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+
+from directions import Direction, parse_layers
+from editor import Editor
+from plugins import ConfigError
+from ui.links import Panel
+
+POOL = 24  # sliders on the page; more semantics than that are not offered
+Update = dict[str, Any]
+
+
+def default_steps(editor: Editor, inverter: str) -> int | None:
+    """The `steps` setting of an inverter; None when it has none (an encoder looks once)."""
+    plugin = editor.inverter(inverter)
+    settings = {field.name: getattr(plugin, field.name) for field in fields(plugin)}  # type: ignore[arg-type]
+    return settings.get("steps")
+
+
+def settings(editor: Editor, shown: Panel) -> Update:
+    """Everything a domain decides, except pictures and sliders."""
+    domain = editor.domain
+    aligned = domain.aligner.get("name") != "center"
+    labels = [(f"Align to the {domain.subject}", "align"), ("As it is, centre crop", "center")]
+    return {
+        "domain": editor.name,
+        "note": domain.note,
+        "framing": gr.Radio(choices=labels, value="align", visible=aligned),
+        "inverter": gr.Dropdown(choices=list(editor.inverters), value=next(iter(editor.inverters))),
+        "steps": steps(editor, next(iter(editor.inverters))),
+        "source": gr.Dropdown(choices=list(editor.sources), value=shown.source),
+        "layers": gr.Dropdown(choices=presets(editor), value=shown.layers, allow_custom_value=True),
+        "count": shown.count,
+    }
+
+
+def steps(editor: Editor, inverter: str) -> Any:
+    """The slider for an inverter's steps, at what its YAML says."""
+    default = default_steps(editor, inverter)
+    if default is None:
+        return gr.Slider(visible=False)
+    return gr.Slider(minimum=1, maximum=max(1000, default), value=default, step=1, visible=True)
+
+
+def presets(editor: Editor) -> list[tuple[str, str]]:
+    """What the list of layers offers; anything else that `parse_layers` reads may be typed."""
+    offered = [("All layers", "all")]
+    groups = [("Coarse: pose, shape", "coarse"), ("Middle: features", "middle"), ("Fine: colours", "fine")]
+    for label, name in groups:
+        try:
+            rows = parse_layers(name, editor.generator.layers, editor.generator.size)
+        except ConfigError:
+            continue  # too few layers to have such a group
+        offered.append((f"{label} ({rows[0]}-{rows[-1]})", name))
+    return offered
+
+
+def sliders(directions: Mapping[str, Direction], edit: Mapping[str, float]) -> Update:
+    """The pool: one slider a direction, the others hidden."""
+    update: Update = {}
+    listed = list(directions.items())[:POOL]
+    for place in range(POOL):
+        if place < len(listed):
+            identity, direction = listed[place]
+            low, high = round(direction.low, 4), round(direction.high, 4)
+            update[f"slider{place}"] = gr.Slider(
+                label=direction.name,
+                minimum=low,
+                maximum=high,
+                step=round((high - low) / 120, 4),
+                value=min(max(edit.get(identity, 0.0), low), high),
+                visible=True,
+            )
+        else:
+            update[f"slider{place}"] = gr.Slider(value=0, minimum=-1, maximum=1, visible=False)
+    return update
+
+
+def running(now: bool) -> Update:
+    """Invert turns into Stop while an inversion runs."""
+    return {"invert": gr.Button(visible=not now), "stop": gr.Button(visible=now)}
