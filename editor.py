@@ -99,6 +99,11 @@ class Editor:
             raise ConfigError(f"no domain is called {name!r}; there are: {', '.join(known)}")
         return cls(name, read_domain(folder / f"{name}.yaml", overrides))
 
+    def required(self) -> list[str]:
+        """Entries of backends/weights.yaml that using every part of this domain reads."""
+        parts = [self.generator, self.aligner, *self.inverters.values()]
+        return list(dict.fromkeys(name for part in parts for name in part.required()))
+
     # photograph -> inversion
 
     def align(self, photo: Image.Image, index: int = 0) -> Image.Image:

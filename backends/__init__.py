@@ -8,6 +8,14 @@ Images = Float[Tensor, "n 3 size size"]  # sRGB in [-1, 1]
 Latents = Float[Tensor, "n layers dim"]  # one style vector per generator layer (W+); 1 layer for a Z-only GAN
 
 
+class Backend:
+    """What aligners, generators and inverters have in common."""
+
+    def required(self) -> list[str]:
+        """Entries of `weights.yaml` that the first use reads, and fetches if the cache lacks them."""
+        return []
+
+
 def device() -> torch.device:
     """Where networks run: the first CUDA device if there is one, otherwise the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ LOOK = 0.5  # seconds between two looks at the growing cache
 
 
 def missing(editor: Editor) -> list[Status]:
-    """Entries of the manifest that the settings of the domain's generator name and the cache lacks."""
-    plugin = editor.generator
-    named = {getattr(plugin, field.name) for field in fields(plugin) if field.type in (str, "str")}  # type: ignore[arg-type]
-    return [entry for entry in weights.status() if entry.name in named and not entry.cached]
+    """Entries of the manifest that the domain reads and the cache lacks."""
+    required = editor.required()
+    return [entry for entry in weights.status() if entry.name in required and not entry.cached]
 
 
 def fetched(editor: Editor) -> Iterator[dict[str, Any]]:

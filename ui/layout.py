@@ -9,6 +9,7 @@ import gradio as gr
 from editor import CONFIGS
 from sharing import ShareStore
 from ui import panels
+from ui.fetching import fetched
 from ui.handlers import Handlers
 from ui.keeping import Keeping
 from ui.panels import HOUR, SLIDERS
@@ -163,9 +164,11 @@ class Page:
         get["copy"].click(None, [get["link"]], [get["copy"]], js="(link) => window.copyLink(link)")
 
     def warm(self) -> None:
-        """Load the first domain and draw its samples, so that the first visitor finds them ready."""
+        """Fetch and load the first domain and draw its samples, so that the first visitor finds them ready."""
         first = next(iter(self.handlers.domains))
         try:
+            for update in fetched(self.handlers.editor(first)):
+                log.info("%s", update["status"]["text"])
             self.handlers.samples(first)
         except Exception as error:
             log.warning("%s is not ready: %s", first, error)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from backends import Backend
+
 
 class AlignmentError(ValueError):
     """A photograph that cannot be aligned; the message says what would work instead."""
@@ -18,7 +20,7 @@ class Subject:
     landmarks: tuple[tuple[float, float], ...] = ()  # (x, y) in the same pixels
 
 
-class Aligner(ABC):
+class Aligner(Backend, ABC):
     """Fields of a concrete aligner are its YAML settings; models load on first use."""
 
     @abstractmethod

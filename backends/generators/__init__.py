@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Images, Latents, device
+from backends import Backend, Images, Latents, device
 
 
-class Generator(ABC):
+class Generator(Backend, ABC):
     """Fields of a concrete generator are its YAML settings; weights load on first use, never before."""
 
     size: int  # side of the square output, pixels

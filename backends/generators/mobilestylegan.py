@@ -23,6 +23,9 @@ class MobileStyleGAN(Generator):
     dim: int = 512
     truncation: float = 0.7
 
+    def required(self) -> list[str]:
+        return [self.weights]
+
     @property
     def fingerprint(self) -> str:
         return weights.fingerprint(self.weights)
@@ -44,7 +47,7 @@ class MobileStyleGAN(Generator):
         return self._network.synthesis(latents)
 
     def features(self, latents: Latents) -> Float[Tensor, "n channels side side"]:
-        """The 128-pixel maps: about a quarter of a picture's time, there and back."""
+        """The 128-pixel maps: about an eighth of a picture's time, there and back."""
         synthesis = self._network.synthesis
         x = synthesis.first(latents[:, 0])
         for i, block in enumerate(synthesis.blocks[:5]):

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from backends import Images, Latents
+from backends import Backend, Images, Latents
 from backends.generators import Generator
 
 
@@ -19,12 +19,16 @@ class Inversion:
     losses: dict[str, float] = field(default_factory=dict)  # unweighted terms, for the curious and the logs
 
 
-class Inverter(ABC):
+class Inverter(Backend, ABC):
     """Fields of a concrete inverter are its YAML settings; weights load on first use."""
 
     @abstractmethod
-    def invert(self, images: Images, generator: Generator) -> Iterator[Inversion]:
+    def invert(
+        self, images: Images, generator: Generator, start: Latents | None = None
+    ) -> Iterator[Inversion]:
         """Ever better inversions of `images` (any square size), the last one the result.
+
+        `start` are latents to improve on; an inverter that starts nowhere (an encoder) ignores them.
 
         A feed-forward encoder yields once. Closing the iterator cancels the run; every Inversion yielded
         before stays valid. Not to be run under inference_mode: optimisation needs gradients.

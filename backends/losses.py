@@ -1,0 +1,109 @@
+"""Loss terms: pure, unweighted, one number per image, so that images of a batch never influence each other.
+
+Whoever optimises computes what a term needs of the target once (`perceptual_features`, `descriptors`),
+compares with it in every step, and weighs the terms itself.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from backends import Images
+from backends.networks import dlib_resnet, efficientnet_lite
+
+PerImage = Float[Tensor, " n"]
+Features = list[Float[Tensor, "n _ _ _"]]  # one map (n, channels, rows, columns) per stage
+
+Window = Float[Tensor, "places places"]  # weight of each place of a picture, 1 on average
+
+# Where dlib puts its chip (padding 0.25) in an FFHQ-aligned picture, as fractions of the side: the mean
+# of the similarities that dlib itself fits to 26 faces in that framing. Stands in for the landmark
+# detector, which is not differentiable; descriptors of the two chips differ by 0.15 on average, at most
+# 0.21.
+CHIP_LEFT, CHIP_TOP, CHIP_SIDE = 0.1594, 0.2575, 0.6812
+
+
+def resize(images: Images, size: int) -> Float[Tensor, "n 3 {size} {size}"]:
+    """Pictures of `size` x `size` pixels, antialiased; already that size: unchanged."""
+    side = images.shape[-1]
+    if side == size:
+        return images
+    if side % size == 0:
+        return F.avg_pool2d(images, side // size)
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
+def window(size: int, focus: float, device: torch.device | None = None) -> Window:
+    """How much each place of a picture counts: 1 on average, the middle 1 + `focus` times the edge.
+
+    Aligned subjects are in the middle (a bell of 0.2 sides); what is around them is of less interest.
+    """
+    axis = (torch.arange(size, device=device) + 0.5) / size - 0.5
+    bell = torch.exp(-(axis / 0.2).square() / 2)
+    counts = 1 + focus * bell[:, None] * bell
+    return counts / counts.mean()
+
+
+def pixel(predicted: Images, target: Images, window: Window | None = None) -> PerImage:
+    """Mean squared difference; 0...4, as pictures are within [-1, 1]."""
+    return _mean((predicted - target).square().mean(1), window)
+
+
+def perceptual_features(images: Images, network: efficientnet_lite.Size = "lite0") -> Features:
+    """EfficientNet features at strides 2 to 32, unit length over the channels everywhere.
+
+    Lite0 is for optimising and training; judge with Lite2, which nothing was fitted to.
+    """
+    return [F.normalize(x, dim=1) for x in efficientnet_lite.load(network).features(images)]
+
+
+def perceptual(predicted: Features, target: Features, window: Window | None = None) -> PerImage:
+    """LPIPS-like: squared distance of unit features, averaged over positions, summed over stages.
+
+    Zhang et al., CVPR 2018, equation 1 with all w = 1; not LPIPS, whose networks and fitted w are others.
+    """
+    stages = [_mean((a - b).square().sum(1), window) for a, b in zip(predicted, target, strict=True)]
+    return torch.stack(stages).sum(0)
+
+
+def _mean(differences: Float[Tensor, "n side side"], window: Window | None) -> PerImage:
+    """Average over the places of a picture, weighted with the window."""
+    if window is not None:
+        differences = differences * F.adaptive_avg_pool2d(window[None], differences.shape[-1])
+    return differences.mean((1, 2))
+
+
+def chips(images: Images) -> Float[Tensor, "n 3 150 150"]:
+    """The 150-pixel chip that dlib's network expects, cut from FFHQ-aligned pictures of any size."""
+    side = dlib_resnet.SIDE
+    steps = (torch.arange(side, device=images.device) + 0.5) / side * CHIP_SIDE
+    y, x = torch.meshgrid(CHIP_TOP + steps, CHIP_LEFT + steps, indexing="ij")
+    grid = torch.stack([x, y], dim=2) * 2 - 1  # (side, side, 2), grid_sample's -1...1 from edge to edge
+    return F.grid_sample(images, grid.expand(len(images), -1, -1, -1), align_corners=False)
+
+
+def descriptors(images: Images) -> Float[Tensor, "n 128"]:
+    """dlib's identity descriptors of FFHQ-aligned pictures, at best of 256 pixels: nothing is antialiased."""
+    return dlib_resnet.load()(chips(images))
+
+
+def identity(predicted: Float[Tensor, "n 128"], target: Float[Tensor, "n 128"]) -> PerImage:
+    """Squared distance of descriptors: below 0.36 dlib says it is the same person."""
+    return (predicted - target).square().sum(1)
+
+
+def closeness(latents: Float[Tensor, "n layers dim"]) -> PerImage:
+    """Mean squared distance of the rows of a latent to their mean: 0 in W, growing outside.
+
+    Latents near W can be edited (Tov et al., e4e, SIGGRAPH 2021, section 3).
+    """
+    return (latents - latents.mean(1, keepdim=True)).square().mean((1, 2))
+
+
+def typicality(coordinates: Float[Tensor, "n layers dim"]) -> PerImage:
+    """Squared Mahalanobis length per dimension, of whitened coordinates: 0 at the mean, about 1 for samples.
+
+    Zhu et al., Improved StyleGAN Embedding, 2020 (arXiv:2012.09036), section 3.
+    """
+    return coordinates.square().mean((1, 2))

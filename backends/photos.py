@@ -1,0 +1,214 @@
+"""Pictures from outside -> upright 8-bit RGB, and RGB <-> tensors in [-1, 1].
+
+`read_photo` is where untrusted bytes enter: only the formats of FORMATS are tried, and sizes are checked
+in the header, before anything is decoded.
+"""
+
+import io
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from backends import Images
+
+log = logging.getLogger(__name__)
+
+# No EPS or WMF, which run other programs, and no containers of other formats.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "JPEG2000", "PPM")
+WORKS = "JPEG, PNG, WebP, AVIF, GIF, TIFF and BMP pictures work"
+PIXEL_LIMIT = 64_000_000  # of the file; a bomb of a few kilobytes may claim gigabytes
+SIDE_LIMIT = 4096  # of the result; larger photographs are reduced, which saves memory and hides nothing
+SMALLEST_SIDE = 16  # pixels
+LARGEST_RATIO = 20  # of the longer to the shorter side
+BACKGROUND = (255, 255, 255)  # behind transparent parts: what a browser shows
+
+TRANSPOSITIONS = {  # EXIF orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PhotoError(ValueError):
+    """A picture that cannot be used; the message is fit for the page and says what would work."""
+
+
+def read_photo(source: str | Path | bytes | io.BufferedIOBase | Image.Image) -> Image.Image:
+    """An upright RGB picture, 8 bits a channel, sRGB, at most SIDE_LIMIT pixels a side.
+
+    EXIF rotation is applied, embedded colour profiles are converted, transparency is laid on white, and of an
+    animation the first frame is taken. Raises PhotoError.
+    """
+    if isinstance(source, Image.Image):
+        return _decoded(source)
+    try:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        with _opened(stream) as image:
+            return _decoded(image)
+    except OSError as error:  # the file itself: missing, a folder, no permission
+        log.info("picture refused: %s", error)
+        raise PhotoError(
+            f"the picture's file cannot be opened: {error.strerror or 'reading failed'}"
+        ) from error
+
+
+def to_images(photo: Image.Image, size: int) -> Images:
+    """An RGB picture as one image (1, 3, size, size) in [-1, 1]; other sizes are resized."""
+    if photo.size != (size, size):
+        photo = photo.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3)
+    pixels = torch.from_numpy(np.array(photo.convert("RGB")))  # (size, size, 3)
+    return (pixels.permute(2, 0, 1)[None].float() / 127.5 - 1).contiguous()
+
+
+def to_pil(images: Images) -> list[Image.Image]:
+    """One RGB picture per image; values are rounded to the nearest of 256 levels and clipped."""
+    levels = (images.detach().float() + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return [Image.fromarray(pixels) for pixels in levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+
+
+def _opened(stream: str | Path | io.BufferedIOBase) -> Image.Image:
+    """The picture with its header read, nothing decoded."""
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]
+    start = _start(stream)
+    if not start:
+        raise PhotoError("the file is empty; upload it again, or choose another")
+    try:
+        return Image.open(stream, formats=known)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoError(
+            f"the picture has too many pixels; up to {PIXEL_LIMIT // 10**6} million work"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(_unknown(start)) from error
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise _damaged(error) from error
+
+
+def _start(stream: str | Path | io.BufferedIOBase) -> bytes:
+    """The first bytes; a file object is left where a reader finds them again."""
+    if isinstance(stream, str | os.PathLike):
+        with open(stream, "rb") as file:
+            return file.read(512)
+    stream.seek(0)
+    start = stream.read(512)
+    stream.seek(0)
+    return start
+
+
+def _unknown(start: bytes) -> str:
+    """Says what the file seems to be."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start[4:8] == b"ftyp" and start[8:12] in (
+        b"heic",
+        b"heix",
+        b"hevc",
+        b"hevx",
+        b"heim",
+        b"mif1",
+        b"msf1",
+    ):
+        return f"HEIC pictures cannot be read here; export it as JPEG. {WORKS}"
+    if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
+        return f"SVG drawings cannot be read here; export it as PNG. {WORKS}"
+    if start.startswith(b"%PDF"):
+        return f"PDF documents cannot be read here; export the page as PNG. {WORKS}"
+    return f"this is not a picture, or of an unknown kind. {WORKS}"
+
+
+def _damaged(error: Exception) -> PhotoError:
+    log.info("picture refused: %s: %s", type(error).__name__, error)
+    return PhotoError("the picture is damaged or cut off; upload it again, or save it anew as JPEG or PNG")
+
+
+def _checked(image: Image.Image) -> None:
+    """Raises PhotoError for sizes that cannot be worked with."""
+    width, height = image.size
+    if width * height > PIXEL_LIMIT:
+        raise PhotoError(
+            f"the picture has {width} x {height} pixels, {width * height / 1e6:.0f} million; "
+            f"up to {PIXEL_LIMIT // 10**6} million work"
+        )
+    if min(width, height) < SMALLEST_SIDE:
+        raise PhotoError(
+            f"the picture has only {width} x {height} pixels; from {SMALLEST_SIDE} x {SMALLEST_SIDE} on it "
+            "works, and a face should be 200 pixels wide or more"
+        )
+    if max(width, height) > LARGEST_RATIO * min(width, height):
+        raise PhotoError(
+            f"the picture is extremely elongated ({width} x {height}); up to {LARGEST_RATIO} : 1 works"
+        )
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    _checked(image)
+    try:
+        if image.format in ("JPEG", "MPO"):  # decodes 1/2, 1/4 or 1/8 of each side, several times as fast
+            fit = min(1.0, 0.8 * SIDE_LIMIT / max(image.size))
+            image.draft(None, (round(image.width * fit), round(image.height * fit)))
+        image.load()
+        orientation = _orientation(image)  # after load(), which turns some TIFFs itself
+        photo = _rgb(image)
+        if max(photo.size) > SIDE_LIMIT:
+            photo.thumbnail((SIDE_LIMIT, SIDE_LIMIT), Image.Resampling.LANCZOS, reducing_gap=3)
+        if orientation in TRANSPOSITIONS:
+            photo = photo.transpose(TRANSPOSITIONS[orientation])
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise _damaged(error) from error
+    photo.info.clear()  # place, camera and thumbnails go no further
+    return photo
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception as error:  # damaged EXIF, of a picture that may be fine
+        log.info("EXIF ignored: %s: %s", type(error).__name__, error)
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode as sRGB on the background; always a new picture."""
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        colours = Image.new("RGB", image.size, BACKGROUND)
+        colours.paste(_srgb(image.convert("RGB"), profile), mask=image.getchannel("A"))
+        return colours
+    if image.mode not in ("RGB", "CMYK", "L", "LAB"):
+        image = image.convert("RGB")  # from 1, P, YCbCr, HSV, RGBX
+    return _srgb(image, profile)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep grey as L: 16-bit integers by their full range, floats by theirs (1, 255 or 65535)."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    scales = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+    full = next((scale for scale in scales if values.max() <= scale), values.max())
+    return Image.fromarray(np.rint(values.clip(0) * (255 / full)).astype(np.uint8))
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB of the sRGB colour space; without a usable profile the numbers are taken for sRGB."""
+    if profile:
+        try:
+            embedded = ImageCms.getOpenProfile(io.BytesIO(profile))
+            if "srgb" in ImageCms.getProfileDescription(embedded).lower() and image.mode == "RGB":
+                return image.copy()
+            target = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, embedded, target, outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+            log.info("colour profile ignored: %s", error)
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()
