@@ -15,14 +15,14 @@ def write(frames: list[Image.Image], target: Path, rate: int = 16) -> None:
     """
     ending = target.suffix.lower()
     if ending in STRIPS:
-        strip(frames).save(target, **({"quality": 92} if ending != ".png" else {}))
+        strip(frames).save(target, **({"quality": 92} if ending != ".png" else {}))  # pyright: ignore[reportArgumentType]
     elif ending == ".mp4":
         _write_mp4(there_and_back(frames), target, rate)
     elif ending in FILMS:
         first, *others = there_and_back(frames)
         # method=0: ten times faster than the default, a little larger
         options = {"quality": 85, "method": 0} if ending == ".webp" else {}
-        first.save(target, save_all=True, append_images=others, duration=1000 // rate, loop=0, **options)
+        first.save(target, save_all=True, append_images=others, duration=1000 // rate, loop=0, **options)  # pyright: ignore[reportArgumentType]
     else:
         raise ValueError(f"cannot write {ending!r}; use one of {', '.join(STRIPS + FILMS)}")
 

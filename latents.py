@@ -86,8 +86,8 @@ def fit(values: Float[Tensor, "..."], layers: int, dim: int) -> Latents:
         return values.reshape(-1, 1, dim).repeat(1, layers, 1)
     if len(shape) == 3 and shape[1] == 1:
         return values.repeat(1, layers, 1)
-    if shape[-2] != layers:
-        raise LatentsError(f"latents of shape {shape} have {shape[-2]} layers; this generator has {layers}")
+    if shape[-2] != layers:  # pyright: ignore[reportGeneralTypeIssues]
+        raise LatentsError(f"latents of shape {shape} have {shape[-2]} layers; this generator has {layers}")  # pyright: ignore[reportGeneralTypeIssues]
     return values.reshape(-1, layers, dim)
 
 

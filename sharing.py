@@ -131,14 +131,17 @@ class ShareStore:
                     path.unlink(missing_ok=True)
                     gone += 1
         for path in self.directory.glob(".*.tmp"):
-            if path.stat().st_mtime < time.time() - 3600:
-                path.unlink(missing_ok=True)
+            try:
+                if path.stat().st_mtime < time.time() - 3600:
+                    path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue  # another visitor's record, finished meanwhile
         return gone
 
     def _make_room(self, size: int) -> None:
         if self.now() - self._swept > DAY / 24:
             self.sweep()
-        sizes = [entry.stat().st_size for entry in os.scandir(self.directory) if entry.is_file()]
+        sizes = [known for entry in os.scandir(self.directory) if (known := _size(entry)) is not None]
         if len(sizes) >= self.count or sum(sizes) + size > self.total_bytes:
             raise ShareError("This server's space for links is used up. Download the latent instead.")
 
@@ -205,6 +208,14 @@ class ShareStore:
         if latents.ndim != 3:
             raise ShareError("This shared picture is damaged and cannot be opened.")
         return header, latents
+
+
+def _size(entry: "os.DirEntry[str]") -> int | None:
+    """Bytes of a file; None for what is no file, or was renamed since it was listed."""
+    try:
+        return entry.stat().st_size if entry.is_file() else None
+    except FileNotFoundError:
+        return None
 
 
 def _digest(token: str) -> str:

@@ -15,8 +15,8 @@ _KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
 def kept_heap() -> Iterator[None]:
     """Inside, freed tensors stay with the process and are used again; at the end they go back to the system.
 
-    By default glibc maps every large tensor afresh, and the kernel clears each page of it at the first touch: a
-    forward and backward pass of the 1024 px generator took 4.0 s of processor time, and 1.9 s with a kept heap.
+    By default glibc maps every large tensor afresh, and the kernel clears each page of it at the first touch:
+    forward and backward through the 1024 px generator took 4.0 s of processor time, 1.9 s with a kept heap.
     Applies to the whole process; without glibc it does nothing.
     """
     try:

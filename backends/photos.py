@@ -6,7 +6,6 @@ in the header, before anything is decoded.
 
 import io
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +81,7 @@ def _opened(stream: str | Path | io.BufferedIOBase) -> Image.Image:
     if not start:
         raise PhotoError("the file is empty; upload it again, or choose another")
     try:
-        return Image.open(stream, formats=known)
+        return Image.open(stream, formats=known)  # type: ignore[arg-type]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoError(
             f"the picture has too many pixels; up to {PIXEL_LIMIT // 10**6} million work"
@@ -95,7 +94,7 @@ def _opened(stream: str | Path | io.BufferedIOBase) -> Image.Image:
 
 def _start(stream: str | Path | io.BufferedIOBase) -> bytes:
     """The first bytes; a file object is left where a reader finds them again."""
-    if isinstance(stream, str | os.PathLike):
+    if isinstance(stream, str | Path):
         with open(stream, "rb") as file:
             return file.read(512)
     stream.seek(0)

@@ -37,7 +37,7 @@ def psnr(picture: Tensor, expected: Tensor) -> float:
 
 def openvino(latents: Tensor) -> Callable[[], object]:
     """The published network in its own runtime, fp32, on as many threads as torch has."""
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]
 
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     file = weights.path("mobilestylegan_ffhq", "SynthesisNetwork.xml")

@@ -1,1 +1,1 @@
-"""One module a command of cli.py: a docstring (its help), `arguments(parser)`, `run(options) -> exit code`."""
+"""One module a command of cli.py: docstring (its help), `arguments(parser)`, `run(options) -> exit code`."""

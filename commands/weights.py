@@ -1,7 +1,7 @@
 """List the weights that the domains use, and fetch them.
 
-    python cli.py weights            what is cached, what is missing, how large, under which licence
-    python cli.py weights --fetch    fetch all that is missing (or only the names given)
+python cli.py weights            what is cached, what is missing, how large, under which licence
+python cli.py weights --fetch    fetch all that is missing (or only the names given)
 """
 
 import argparse

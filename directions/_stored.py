@@ -22,14 +22,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backends.generators import Generator
+from backends.rows import ROW_MAPS
 from directions import parse_layers
 from directions._unpickle import load_npy
 from plugins import ConfigError
 
 ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 NOTES = ("layers", "accuracy", "limit", "note")  # what a file may say of each direction
-# (rows of a file, layers of a generator) -> for each layer of the generator, the row of the file it takes
-ROW_MAPS: dict[tuple[int, int], tuple[int, ...]] = {}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backends.generators import Generator
-from directions import parse_layers
+from directions import _components, parse_layers
 from directions._numbered import Components, Numbered
 from directions._statistics import remembered, signed
 
@@ -29,11 +29,14 @@ class SeFa(Numbered):
     that remain. The numbers depend on `layers`, `normalize` and `gain`, never on `count`.
     """
 
+    file: str = ""  # rosinality's factor.pt, instead of factors of the generator's own weights
     normalize: bool = True  # scale every column of A to unit length
     gain: float = 0.5  # share of the mean styles above which a direction is left out; 1 keeps all
     label: ClassVar[str] = "SeFa"
 
     def components(self, generator: Generator) -> Components:
+        if self.file:
+            return _components.read(self.file, generator)
         eigenvalues, vectors = self.factors(generator)
         return Components(vectors, [f"eigenvalue {value:.3g}" for value in eigenvalues.tolist()])
 

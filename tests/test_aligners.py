@@ -144,6 +144,15 @@ def test_only_square_pictures_pass(waves):
     assert difference(Landmarks().crop(wide, subject(face(320)), 320), waves) > 0
 
 
+def test_one_face_is_found_once():
+    faces = [
+        Square((100.0, 100.0), (40.0, 0.0)),
+        Square((100.0, 135.0), (36.0, 0.0)),
+        Square((160.0, 100.0), (40.0, 9.0)),
+    ]
+    assert module._distinct(faces) == [faces[0], faces[2]]
+
+
 @pytest.mark.parametrize("settings", [{"points": 7}, {"tolerance": -1.0}, {"tolerance": 0.9}, {"ponts": 5}])
 def test_settings_that_cannot_be_are_refused(settings):
     with pytest.raises(ConfigError, match="Landmarks"):
@@ -245,7 +254,7 @@ def test_turned_photographs_come_out_upright(aligner, astronaut, aligned, angle)
 def test_tight_and_cut_off_faces_are_padded(aligner, astronaut, box):
     crop = aligner.align(astronaut.crop(box), 256)
     assert shift(crop, aligner) < 0.03
-    assert np.asarray(crop).max(2).min() > 0  # no black border
+    assert np.asarray(crop)[0].min() > 50  # no black border
 
 
 @pytest.mark.weights
@@ -263,9 +272,8 @@ def test_a_box_drawn_around_a_face_will_do(aligner, astronaut, aligned):
 
 @pytest.mark.weights
 def test_no_face_says_what_to_do(aligner, waves):
-    assert aligner.detect(waves) == []
-    with pytest.raises(AlignmentError, match="centre crop"):
-        aligner.align(waves, 256)
+    with pytest.raises(AlignmentError, match=r"none was found.*centre crop"):
+        aligner.align(waves.resize((96, 64)), 256)
 
 
 @pytest.mark.weights

@@ -10,6 +10,7 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "plugins": set(),
     "backends": {"backends", "plugins"},
     "directions": {"directions", "backends", "plugins"},
+    "scorers": {"scorers", "backends", "plugins"},
     "latents": {"backends"},
     "films": set(),
     "sharing": {"sharing", "backends", "latents", "plugins"},
@@ -17,11 +18,12 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "ui": {"ui", "editor", "backends", "directions", "plugins", "latents", "sharing", "films"},
     "app": {"ui", "editor", "plugins", "sharing", "backends"},
     "commands": {
-        "commands", "editor", "backends", "directions", "plugins", "latents", "films", "training", "evaluation",
+        "commands", "editor", "backends", "directions", "plugins", "latents", "films", "training",
+        "evaluation",
     },
     "cli": {"commands"},
-    "training": {"training", "plugins", "backends", "directions"},
-    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins"},
+    "training": {"training", "plugins", "backends", "directions", "scorers"},
+    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins", "scorers"},
 }  # fmt: skip
 
 

@@ -34,7 +34,9 @@ def settings(tmp_path_factory, toy) -> dict[str, dict]:
     file = tmp_path_factory.mktemp("boundaries") / "toy.safetensors"
     vectors = torch.eye(toy.dim)
     write(file, {name: Stored(vectors[i : i + 1]) for i, name in enumerate(("smile", "age", "gender"))})
-    return {"interfacegan": {"file": str(file)}}
+    model = file.with_name("model.pt")
+    torch.save({"model": {"params": torch.eye(toy.dim)}}, model)
+    return {"interfacegan": {"file": str(file)}, "latentclr": {"file": str(model)}}
 
 
 def vector(direction: Direction, generator: Toy) -> torch.Tensor:

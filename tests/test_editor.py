@@ -17,10 +17,13 @@ def editor() -> Editor:
     return Editor.load("toy", TOY)
 
 
-@pytest.mark.parametrize("name", domains())
-def test_every_shipped_config_builds_without_weights(name, tmp_path, monkeypatch):
+SHIPPED = [(folder, name) for folder in (CONFIGS, CONFIGS / "checkpoints") for name in domains(folder)]
+
+
+@pytest.mark.parametrize(("folder", "name"), SHIPPED)
+def test_every_shipped_config_builds_without_weights(folder, name, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMANTIC_SLIDERS_CACHE", str(tmp_path))
-    built = Editor.load(name)
+    built = Editor.load(name, folder)
     assert built.domain.title
     assert not any(tmp_path.iterdir())
 

@@ -123,6 +123,7 @@ def test_every_mode_in_memory(mode):
         picture = grey.quantize(256).convert(mode)
     else:
         picture = grey.convert("RGB").convert(mode)
+    assert picture is not None
     photo = read_photo(picture)
     difference = np.asarray(photo, dtype=int)[..., 1] - np.asarray(grey, dtype=int)
     assert photo.mode == "RGB"

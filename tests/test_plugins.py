@@ -11,8 +11,9 @@ from backends.inverters import Inverter
 from backends.sources import Source
 from directions import DirectionSource
 from plugins import ConfigError, build, checked, find, names
+from scorers import Scorer
 
-KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource]
+KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource, Scorer]
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in names(kind)])
@@ -76,7 +77,8 @@ def test_a_new_file_is_a_new_plugin():
     new = folder / "throwaway_for_a_test.py"
     new.write_text(
         '"""A test."""\nfrom dataclasses import dataclass\nfrom backends.generators.toy import Toy\n'
-        'from backends.generators import Generator\n@dataclass\nclass Small(Toy):\n    """A test."""\n    size: int = 8\n'
+        "from backends.generators import Generator\n@dataclass\nclass Small(Toy):\n"
+        '    """A test."""\n    size: int = 8\n'
     )
     try:
         assert "throwaway_for_a_test" in names(Generator)

@@ -145,6 +145,7 @@ class Page:
             self.handlers.drag,
             ["work", "preview", *SLIDERS],
             ["work", "edited", "status"],
+            lane=None,  # the queue would add 60 ms; a visitor has one at a time, and the lock does the rest
             trigger_mode="always_last",
             js="(work, preview, ...values) => [work, window.sliding === true, ...values]",
         )
@@ -164,7 +165,7 @@ class Page:
         get["copy"].click(None, [get["link"]], [get["copy"]], js="(link) => window.copyLink(link)")
 
     def warm(self) -> None:
-        """Fetch and load the first domain and draw its samples, so that the first visitor finds them ready."""
+        """Fetch and load the first domain, draw its samples: the first visitor finds them ready."""
         first = next(iter(self.handlers.domains))
         try:
             for update in fetched(self.handlers.editor(first)):

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from backends.aligners import AlignmentError
+from backends.checkpoints import CheckpointError
 from backends.photos import PhotoError
 from backends.weights import WeightsError
 from latents import LatentsError
@@ -27,7 +28,16 @@ except ImportError:
 log = logging.getLogger(__name__)
 
 LANES = {"edit": 1, "invert": 1, "open": 4}  # arriving may mean to wait for weights: nobody else should
-TOLD = (AlignmentError, ConfigError, LatentsError, LinkError, PhotoError, ShareError, WeightsError)
+TOLD = (
+    AlignmentError,
+    CheckpointError,
+    ConfigError,
+    LatentsError,
+    LinkError,
+    PhotoError,
+    ShareError,
+    WeightsError,
+)
 BROKEN = "Something went wrong on the server; its operator finds the details in the log. Please try again."
 
 

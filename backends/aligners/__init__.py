@@ -40,7 +40,7 @@ class Aligner(Backend, ABC):
         if index >= len(subjects):
             found = f"only {len(subjects)} found" if subjects else "none was found"
             raise AlignmentError(
-                f"no subject number {index + 1} in this photograph: {found}. Try a larger, frontal, well-lit one, "
-                "or choose 'As it is (centre crop)'."
+                f"no subject number {index + 1} in this photograph: {found}. "
+                "Try a larger, frontal, well-lit one, or choose 'As it is (centre crop)'."
             )
         return self.crop(photo, subjects[index], size)

@@ -1,5 +1,10 @@
 """MobileStyleGAN's blocks on compiled kernels: exact in fp32, and limited by arithmetic instead of memory."""
 
+# torch types every attribute of a module as Tensor | Module:
+# pyright: reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false
+# pyright: reportOperatorIssue=false
+
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count

@@ -5,6 +5,10 @@ the upsampling and the two convolutions of block i, the last row sets the output
 and noise are constants of the distilled network, so the same latent always gives the same picture.
 """
 
+# torch types every attribute of a module as Tensor | Module:
+# pyright: reportAttributeAccessIssue=false
+# pyright: reportReturnType=false
+
 from itertools import pairwise
 
 import torch

@@ -6,11 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
 CHUNK = 2**20  # bytes read at a time
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What an open file, and a member of an open archive, have in common."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        ...
 
 
 class SourceError(RuntimeError):
@@ -80,7 +89,7 @@ def progress(total: int, label: str) -> "tqdm[Any]":
     return tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False)
 
 
-def save(stream: IO[bytes], file: Path, size: int) -> None:
+def save(stream: Readable, file: Path, size: int) -> None:
     """Copies `stream` into `file`, with progress. SourceError unless it has exactly `size` bytes.
 
     Stops one byte after `size`, so that content that unpacks to more than promised fills no disk.

@@ -1,0 +1,22 @@
+"""Public StyleGAN checkpoints of any layout: one file, told from its keys and shapes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from backends import checkpoints
+from backends.converters import ConversionError, Converter
+
+
+@dataclass
+class Checkpoint(Converter):
+    """The network that the file holds, in our own layout; nothing in the file is executed."""
+
+    def convert(self, files: Mapping[str, Path]) -> dict[str, Tensor]:
+        [file] = files.values()
+        try:
+            return checkpoints.load(file)
+        except checkpoints.CheckpointError as error:
+            raise ConversionError(str(error)) from error

@@ -1,0 +1,96 @@
+"""Encoders: a network reads the latent off the picture, once or a few times (e4e, pSp, ReStyle, IDInvert)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import backends
+from backends import Images, Latents, checkpoints, rows, weights
+from backends.generators import Generator
+from backends.inverters import Inversion, Inverter
+from backends.networks import encoders
+from plugins import ConfigError
+
+SIZE = 256  # side of what every public encoder reads, pixels
+SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors")
+
+
+@dataclass
+class Encoder(Inverter):
+    """Which network it is, and whether it starts from the average latent, is told from the weights.
+
+    An encoder that also sees the current reconstruction (ReStyle, section 3) starts from the average picture
+    and adds a correction in each of its passes; the others have one pass.
+    """
+
+    weights: str = ""  # an entry of backends/weights.yaml, or the path of a checkpoint in any public layout
+    passes: int = 5  # of an encoder that refines its own result
+
+    def __post_init__(self) -> None:
+        if self.passes < 1:
+            raise ValueError(f"passes must be at least 1, it is {self.passes}")
+
+    def required(self) -> list[str]:
+        return [] if self._file else [self.weights]
+
+    @cached_property
+    def _file(self) -> Path | None:
+        """The user's own checkpoint; None if `weights` is a name of the manifest."""
+        file = Path(self.weights).expanduser()
+        return file if file.suffix.lower() in SUFFIXES else None
+
+    @cached_property
+    def _parts(self) -> tuple[nn.Module, Float[Tensor, "1 rows dim"] | None]:
+        """The network, and the latent that it counts from. Raises ConfigError or WeightsError."""
+        try:
+            file = self._file
+            state = checkpoints.load(file, encoders.PLUGIN) if file else weights.state(self.weights)
+        except checkpoints.CheckpointError as error:
+            raise ConfigError(f"the encoder cannot be used: {error}") from error
+        average = state.pop("latent_avg", None)
+        network = encoders.load(state).to(backends.device())
+        return network, None if average is None else average.to(backends.device())
+
+    @torch.no_grad()
+    def invert(
+        self, images: Images, generator: Generator, start: Latents | None = None
+    ) -> Iterator[Inversion]:
+        network, average = self._parts
+        self._check(network, generator)
+        pictures = F.adaptive_avg_pool2d(images, SIZE) if images.shape[-1] >= SIZE else _enlarged(images)
+        if network.channels == 3:
+            latents = network(pictures) if average is None else average + network(pictures)
+            yield Inversion(_driving(latents, generator), generator)
+            return
+        if average is None:
+            raise ConfigError("this encoder refines an average latent, which its file does not have")
+        latents = average.expand(len(images), -1, -1)
+        for step in range(1, self.passes + 1):
+            current = F.adaptive_avg_pool2d(generator.render(_driving(latents, generator)), SIZE)
+            latents = latents + network(torch.cat([pictures, current], 1))
+            yield Inversion(_driving(latents, generator), generator, step, self.passes)
+
+    def _check(self, network: nn.Module, generator: Generator) -> None:
+        """Refuses, before any work, an encoder for another generator. Raises ConfigError."""
+        known = {1, generator.layers} | {a for a, b in rows.ROW_MAPS if b == generator.layers}
+        if network.rows not in known or network.dim != generator.dim:
+            raise ConfigError(
+                f"the encoder gives {network.rows} rows of {network.dim} numbers; this generator needs "
+                f"{' or '.join(map(str, sorted(known)))} rows of {generator.dim}"
+            )
+
+
+def _driving(latents: Latents, generator: Generator) -> Latents:
+    adapted = rows.adapted(latents, generator.layers)
+    assert adapted is not None  # `_check` has seen the number of rows
+    return adapted
+
+
+def _enlarged(images: Images) -> Images:
+    return F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)

@@ -1,0 +1,99 @@
+"""StyleGAN1's generator (Karras, Laine & Aila, CVPR 2019) in plain torch, and IDInvert's variant of it.
+
+The weights are *effective*, as in `stylegan2.py`: gains, learning rates and the style's one are in them. The
+variant differs in its mapping, which makes one w for every row, and in a tanh at the end.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from backends.networks.stylegan2 import SLOPE, Mapping, series
+
+EPSILON = 1e-8
+
+
+class Layer(nn.Module):
+    """Convolution, noise, bias, leaky ReLU (without a gain), then AdaIN (equation 1): normalise, restyle."""
+
+    def __init__(self, dim: int, inputs: int | None, outputs: int, side: int, up: bool) -> None:
+        """`inputs` is None for the first layer, which has no convolution."""
+        super().__init__()
+        self.up = up
+        self.weight = None if inputs is None else nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.scale = nn.Parameter(torch.empty(outputs))  # of the noise; StyleGAN2 has one for all channels
+        self.style = nn.Linear(dim, 2 * outputs)
+        self.register_buffer("noise", torch.empty(side, side))
+
+    def forward(
+        self, x: Float[Tensor, "n inputs h w"], w: Float[Tensor, "n dim"]
+    ) -> Float[Tensor, "n outputs side side"]:
+        if self.weight is not None:
+            x = self.upsampled(x) if self.up else F.conv2d(x, self.weight, padding=1)
+        x = x + self.noise * self.scale[:, None, None] + self.bias[:, None, None]  # pyright: ignore[reportOperatorIssue]
+        x = F.leaky_relu(x, SLOPE)
+        x = x - x.mean((2, 3), keepdim=True)
+        x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + EPSILON)
+        factor, offset = self.style(w)[:, :, None, None].chunk(2, dim=1)
+        return x * factor + offset
+
+    def upsampled(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs side side"]:
+        """Twice the side by repetition, convolution, then the filter 1-2-1.
+
+        Repetition and convolution are one transposed convolution with a 4x4 kernel (the sum of four shifted
+        3x3 ones): 16 multiplications where 36 were needed. Public code does so from 128 pixels on and stores
+        those kernels turned; ours are all the right way round.
+        """
+        kernel = F.pad(self.weight.flip(2, 3), (1, 1, 1, 1))  # pyright: ignore[reportOptionalMemberAccess]
+        kernel = kernel[:, :, 1:, 1:] + kernel[:, :, :-1, 1:] + kernel[:, :, 1:, :-1] + kernel[:, :, :-1, :-1]
+        x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2, padding=1)
+        taps = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
+        blur = torch.outer(taps, taps).expand(x.shape[1], 1, 3, 3)
+        return F.conv2d(x, blur, padding=1, groups=x.shape[1])
+
+
+class StyleGAN1(nn.Module):
+    """Weights by shape: build with `StyleGAN1.load(state)`."""
+
+    def __init__(self, mapping: list[tuple[int, int]], dim: int, channels: list[int]) -> None:
+        """`mapping`: (inputs, outputs) per layer; `channels`: width of each layer, two a resolution."""
+        super().__init__()
+        self.dim = dim
+        self.layers = len(channels)
+        self.size = 2 << (len(channels) // 2)
+        self.mapping = Mapping(*(nn.Linear(*shape) for shape in mapping))
+        self.register_buffer("mean", torch.empty(1, dim))
+        self.register_buffer("bounded", torch.zeros((), dtype=torch.bool))  # whether a tanh ends it
+        self.constant = nn.Parameter(torch.empty(channels[0], 4, 4))
+        inputs = [None, *channels]
+        self.convs = nn.ModuleList(
+            Layer(dim, inputs[j], outputs, 4 << j // 2, up=j > 0 and j % 2 == 0)
+            for j, outputs in enumerate(channels)
+        )
+        self.rgb = nn.Linear(channels[-1], 3)
+
+    @classmethod
+    def load(cls, state: dict[str, Tensor]) -> "StyleGAN1":
+        """The network of this canonical state: its sizes are the shapes; tensors are used, not copied."""
+        shapes = [state[key].shape for key in series(state, "mapping.{}.weight")]
+        channels = [len(state[key]) for key in series(state, "convs.{}.bias")]
+        with torch.device("meta"):
+            network = cls([(i, o) for o, i in shapes], state["mean"].shape[1], channels)
+        network.mean = state["mean"]  # one row, or one per layer (e4e)
+        network.load_state_dict(state, assign=True)
+        return network.requires_grad_(False).eval()
+
+    def rows(self, z: Float[Tensor, "n z_dim"]) -> Float[Tensor, "n layers dim"]:
+        """W+ of z: w on every row, or a w of its own for each."""
+        w = self.mapping(z).unflatten(1, (-1, self.dim))
+        return w.expand(-1, self.layers, -1).contiguous()
+
+    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
+        """Differentiable in `latents` and in the weights; row j styles layer j."""
+        x = self.constant.expand(len(latents), -1, -1, -1)
+        for layer, w in zip(self.convs, latents.unbind(1), strict=True):
+            x = layer(x, w)
+        image = F.conv2d(x, self.rgb.weight[:, :, None, None], self.rgb.bias)
+        return torch.tanh(image) if bool(self.bounded) else image

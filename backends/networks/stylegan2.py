@@ -1,0 +1,278 @@
+"""StyleGAN2's generator (Karras et al., CVPR 2020) in plain torch: any size, any width, skip architecture.
+
+The weights are *effective*: equalised learning rates, activation gains of the mapping and the style bias of
+one are already in them, so what is written here is what the network computes. `backends.checkpoints`
+translates the public layouts. Two paths give the same numbers: `forward` is batched and differentiable,
+`render` runs one picture at a time, as fast as a processor allows.
+"""
+
+# torch types every attribute of a module as Tensor | Module:
+# pyright: reportArgumentType=false
+# pyright: reportCallIssue=false
+# pyright: reportIndexIssue=false
+# pyright: reportOperatorIssue=false
+
+import math
+from collections.abc import Callable
+from itertools import count, pairwise, takewhile
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from backends.networks import winograd
+
+GAIN = math.sqrt(2)  # of the leaky ReLU; positive, so that it may be moved in front of it
+SLOPE = 0.2
+EPSILON = 1e-8
+FILTER = [0.25, 0.75, 0.75, 0.25]  # low pass 1-3-3-1 after zero insertion, times 2 for the zeros
+STRIP_BYTES = 8 << 20  # one strip's activations in `render`: they stay in the processor's cache
+
+
+class Mapping(nn.Sequential):
+    """f: Z -> W (StyleGAN, section 2), any depth; the output is one row, or one per layer (IDInvert)."""
+
+    def forward(self, z: Float[Tensor, "n z_dim"]) -> Float[Tensor, "n w_dim"]:
+        x = z * torch.rsqrt(z.square().mean(1, keepdim=True) + EPSILON)
+        for layer in self:
+            x = F.leaky_relu(layer(x), SLOPE)
+        return x
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution (section 2.2, equations 1-3), noise, bias, leaky ReLU; some upsample.
+
+    `weight` of an upsampling layer is meant for conv_transpose2d, as rosinality and NVIDIA's PyTorch code
+    store it; the TensorFlow code and genforce store it turned by 180 degrees.
+    """
+
+    def __init__(self, dim: int, inputs: int, outputs: int, side: int, up: bool) -> None:
+        super().__init__()
+        self.up = up
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.style = nn.Linear(dim, inputs)
+        self.strength = nn.Parameter(torch.empty(()))
+        self.register_buffer("noise", torch.empty(side, side))
+        self._kept: dict[str, tuple[int, Tensor]] = {}
+
+    def kept(self, name: str, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """What `compute` makes of the weights, kept until they change (fine-tuning changes them in place)."""
+        version = self.weight._version
+        if name not in self._kept or self._kept[name][0] != version:
+            self._kept[name] = (version, compute(self.weight.detach()))
+        return self._kept[name][1]
+
+    def energy(self) -> Float[Tensor, "outputs inputs"]:
+        """Sum of squares of each kernel: all that demodulation needs."""
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            return squares(self.weight)
+        return self.kept("energy", squares)
+
+    def demodulation(self, scales: Float[Tensor, "n inputs"]) -> Float[Tensor, "n outputs"]:
+        """Equation 3: what brings each output channel back to unit standard deviation."""
+        return torch.rsqrt(scales.square() @ self.energy().T + EPSILON)
+
+    def forward(
+        self, x: Float[Tensor, "n inputs h w"], w: Float[Tensor, "n dim"]
+    ) -> Float[Tensor, "n outputs side side"]:
+        # Scaling the activations, not the weights, is the same function and one convolution for the batch.
+        scales = self.style(w)
+        x = x * scales[:, :, None, None]
+        if self.up:
+            x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1)
+        else:
+            x = F.conv2d(x, self.weight, padding=1)
+        x = x * self.demodulation(scales)[:, :, None, None]
+        x = x + self.noise * self.strength + self.bias[:, None, None]
+        return F.leaky_relu(x, SLOPE) * GAIN
+
+    def folded(self, w: Float[Tensor, "1 dim"]) -> Float[Tensor, "outputs inputs 3 3"]:
+        """The weights of one picture: style, demodulation and gain in them (equations 1 and 3)."""
+        scales = self.style(w)
+        return self.weight * (GAIN * self.demodulation(scales).T * scales)[:, :, None, None]
+
+    @property
+    def whole(self) -> bool:
+        """Whether `render` does best to take whole pictures: many channels, through Winograd's algorithm."""
+        side = (
+            len(self.noise) // 4 if self.up else len(self.noise)
+        )  # four kernels in one need twice the tiles
+        return winograd.pays(self.weight, side)
+
+    def render(self, x: Float[Tensor, "1 inputs h w"], w: Float[Tensor, "1 dim"]) -> Tensor:
+        """The layer of a whole picture, on the fastest way."""
+        if not self.whole:
+            if self.up:
+                return self.upsampled(x, self.folded(w).transpose(0, 1), 0, len(self.noise))
+            return self.finish(F.conv2d(x, self.folded(w), GAIN * self.bias, padding=1), 0)
+        scales = self.style(w)  # goes into the activations, as the transformed kernels are kept
+        y = winograd.convolve(x * scales[:, :, None, None], self.kept("winograd", self._transformed))
+        y = winograd.shuffle(y) if self.up else y
+        y.mul_(GAIN * self.demodulation(scales)[:, :, None, None]).add_(GAIN * self.bias[:, None, None])
+        return self.finish(y, 0)
+
+    def _transformed(self, weight: Tensor) -> Tensor:
+        return winograd.transform(winograd.polyphase(weight, FILTER) if self.up else weight)
+
+    def finish(self, x: Tensor, first: int) -> Tensor:
+        """In place: noise from image row `first` on and the leaky ReLU (bias and gain are in `x` already)."""
+        noise = self.noise[first : first + x.shape[2]]
+        return F.leaky_relu_(x.add_(noise, alpha=GAIN * float(self.strength)), SLOPE)
+
+    def upsampled(
+        self, x: Tensor, weight: Float[Tensor, "inputs outputs 3 3"], top: int, end: int
+    ) -> Float[Tensor, "1 outputs h side"]:
+        """Rows `top` ... `end` - 1 of this layer's output, from all of its input and its folded weights."""
+        # Row p needs rows p - 1 ... p + 2 of the transposed convolution; its row m, m / 2 - 1 and m / 2.
+        low, high = max((top - 3) // 2, 0), min((end + 1) // 2 + 1, x.shape[2])
+        y = F.conv_transpose2d(x[:, :, low:high], weight, stride=2)  # rows 2 low ... 2 high
+        y = rows(y, top - 1 - 2 * low, end + 2 - 2 * low)
+        channels = y.shape[1]
+        y = F.conv2d(y, fir(channels, y), GAIN * self.bias, padding=(0, 1), groups=channels)
+        return self.finish(y, top)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution to colours, without demodulation."""
+
+    def __init__(self, dim: int, inputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3, inputs))
+        self.bias = nn.Parameter(torch.empty(3))
+        self.style = nn.Linear(dim, inputs)
+
+    def forward(
+        self, x: Float[Tensor, "n inputs h w"], w: Float[Tensor, "n dim"]
+    ) -> Float[Tensor, "n 3 h w"]:
+        if len(x) == 1:  # the scales go into the weights, which are smaller than the activations
+            return F.conv2d(x, (self.weight * self.style(w))[:, :, None, None], self.bias)
+        return F.conv2d(x * self.style(w)[:, :, None, None], self.weight[:, :, None, None], self.bias)
+
+
+def squares(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "outputs inputs"]:
+    return weight.square().sum((2, 3))
+
+
+def fir(channels: int, like: Tensor) -> Float[Tensor, "channels 1 4 4"]:
+    """FILTER in both directions."""
+    taps = torch.tensor(FILTER, dtype=like.dtype, device=like.device)
+    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    return kernel.contiguous(memory_format=torch.channels_last)
+
+
+def blur(x: Tensor, padding: int) -> Tensor:
+    return F.conv2d(x, fir(x.shape[1], x), padding=padding, groups=x.shape[1])
+
+
+def upsample(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 height width"]:
+    """Twice the side through 1-3-3-1: bilinear, but with zeros outside the picture."""
+    return F.interpolate(F.pad(image, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
+
+
+def rows(x: Tensor, first: int, last: int) -> Tensor:
+    """Rows first ... last - 1 of a picture, zeros where it has none."""
+    above, below = max(-first, 0), max(last - x.shape[2], 0)
+    inside = x[:, :, first + above : last - below]
+    return F.pad(inside, (0, 0, above, below)) if above or below else inside
+
+
+def series(state: dict[str, Tensor], pattern: str, start: int = 0) -> list[str]:
+    """The keys `pattern` with `start`, `start` + 1, ... in it, as far as the state has them."""
+    return list(takewhile(state.__contains__, map(pattern.format, count(start))))
+
+
+class StyleGAN2(nn.Module):
+    """Weights by shape: build with `StyleGAN2.load(state)`."""
+
+    def __init__(self, mapping: list[tuple[int, int]], dim: int, channels: list[int]) -> None:
+        """`mapping`: (inputs, outputs) per layer; `channels`: width of each resolution, 4 x 4 first."""
+        super().__init__()
+        self.dim = dim
+        self.size = 2 << len(channels)
+        self.layers = 2 * len(channels)
+        self.mapping = Mapping(*(nn.Linear(*shape) for shape in mapping))
+        self.register_buffer("mean", torch.empty(1, dim))
+        self.constant = nn.Parameter(torch.empty(channels[0], 4, 4))
+        self.convs = nn.ModuleList([StyledConv(dim, channels[0], channels[0], 4, up=False)])
+        self.rgbs = nn.ModuleList([ToRGB(dim, channels[0])])
+        for level, (inputs, outputs) in enumerate(pairwise(channels), start=1):
+            self.convs.append(StyledConv(dim, inputs, outputs, 4 << level, up=True))
+            self.convs.append(StyledConv(dim, outputs, outputs, 4 << level, up=False))
+            self.rgbs.append(ToRGB(dim, outputs))
+
+    @classmethod
+    def load(cls, state: dict[str, Tensor]) -> "StyleGAN2":
+        """The network of this canonical state: its sizes are the shapes; tensors are used, not copied."""
+        shapes = [state[key].shape for key in series(state, "mapping.{}.weight")]
+        channels = [state[key].shape[1] for key in series(state, "rgbs.{}.weight")]
+        with torch.device("meta"):
+            network = cls([(i, o) for o, i in shapes], state["mean"].shape[1], channels)
+        network.mean = state["mean"]  # one row, or one per layer (e4e)
+        network.load_state_dict(state, assign=True)
+        for conv in network.convs:  # the memory order that the processor's convolutions want
+            weight = conv.weight.data.transpose(0, 1) if conv.up else conv.weight.data
+            weight = weight.contiguous(memory_format=torch.channels_last)
+            conv.weight.data = weight.transpose(0, 1) if conv.up else weight
+        return network.requires_grad_(False).eval()
+
+    def rows(self, z: Float[Tensor, "n z_dim"]) -> Float[Tensor, "n layers dim"]:
+        """W+ of z: the same w on every row."""
+        return self.mapping(z)[:, None].repeat(1, self.layers, 1)
+
+    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
+        """Differentiable in `latents` and in the weights.
+
+        Row j feeds convolution j; colours of a resolution read the row after its last convolution, which the
+        next resolution's first convolution reads too. Only the last row is read by colours alone.
+        """
+        x = self.constant.expand(len(latents), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = self.convs[0](x, latents[:, 0])
+        image = self.rgbs[0](x, latents[:, 1])
+        for level in range(1, len(self.rgbs)):
+            x = self.convs[2 * level - 1](x, latents[:, 2 * level - 1])
+            x = self.convs[2 * level](x, latents[:, 2 * level])
+            image = upsample(image) + self.rgbs[level](x, latents[:, 2 * level + 1])
+        return image
+
+    @torch.no_grad()
+    def render(
+        self, latents: Float[Tensor, "n layers dim"], levels: int | None = None
+    ) -> Float[Tensor, "n 3 h w"]:
+        """The same pictures without gradients; with `levels`, only the first resolutions (4 is the first)."""
+        return torch.cat([self._render(row[None], levels or len(self.rgbs)) for row in latents])
+
+    def _render(self, latents: Float[Tensor, "1 layers dim"], levels: int) -> Float[Tensor, "1 3 h w"]:
+        w = latents.transpose(0, 1)  # (layers, 1, dim)
+        x = self.constant[None].contiguous(memory_format=torch.channels_last)
+        x = self.convs[0].render(x, w[0])
+        image = self.rgbs[0](x, w[1])
+        for level in range(1, levels):
+            x, image = self._level(level, x, image, w, keep=level + 1 < levels)
+        return image
+
+    def _level(self, level: int, x: Tensor, image: Tensor, w: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+        """One resolution; large ones in strips that stay in the cache from first operation to colours."""
+        up, conv, rgb = self.convs[2 * level - 1], self.convs[2 * level], self.rgbs[level]
+        side, channels = 4 << level, conv.bias.numel()
+        image = upsample(image)
+        height = min(side, max(8, STRIP_BYTES // (4 * channels * side) // 8 * 8))
+        if height == side or conv.whole:
+            x = conv.render(up.render(x, w[2 * level - 1]), w[2 * level])
+            return x, image + rgb(x, w[2 * level + 1])
+        middle = up.render(x, w[2 * level - 1]) if up.whole else None
+        up_weight, weight = up.folded(w[2 * level - 1]).transpose(0, 1), conv.folded(w[2 * level])
+        features = torch.empty(1, channels, side, side, memory_format=torch.channels_last) if keep else x
+        for a in range(0, side, height):
+            b = min(a + height, side)
+            if middle is None:
+                top, end = max(a - 1, 0), min(b + 1, side)  # rows that the second convolution sees
+                y = rows(up.upsampled(x, up_weight, top, end), a - 1 - top, b + 1 - top)
+            else:
+                y = rows(middle, a - 1, b + 1)
+            y = conv.finish(F.conv2d(y, weight, GAIN * conv.bias, padding=(0, 1)), a)
+            image[:, :, a:b] += rgb(y, w[2 * level + 1])
+            if keep:
+                features[:, :, a:b] = y
+        return features, image

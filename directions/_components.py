@@ -1,0 +1,90 @@
+"""Numbered directions in files: principal components and factorizations that others publish.
+
+e4e *_pca.pt          {mean, std, comp}: comp (k, 1, dim), std (k)        GANSpace of W
+GANSpace .npz         lat_comp (k, 1, dim), lat_stdev (k)                 the same
+rosinality factor.pt  {ckpt, eigvec}: eigvec (dim, dim), in columns       SeFa without normalisation
+"""
+
+import zipfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backends.checkpoints import CheckpointError, containers
+from backends.generators import Generator
+from directions._numbered import Components
+from plugins import ConfigError
+
+ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
+LIMIT = 256 * 2**20  # bytes of a file; GANSpace's own have at most a few megabytes
+ENTRIES = ("comp", "std", "lat_comp", "lat_stdev", "eigvec")  # the arrays that are read
+
+
+def read(file: str, generator: Generator) -> Components:
+    """The directions of a file, for latents of this generator. Raises ConfigError."""
+    path = ROOT / Path(file).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{path.name}: there is no such file of directions")
+    components = _read(path, path.stat().st_mtime_ns)
+    if (dim := components.vectors.shape[1]) != generator.dim:
+        raise ConfigError(f"{path.name}: its directions have {dim} numbers, the latents here {generator.dim}")
+    return components
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> Components:
+    try:
+        content = _arrays(path)
+    except (CheckpointError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path.name}: not a file of directions: {error}") from error
+    name = next((name for name in ("comp", "lat_comp", "eigvec") if name in content), None)
+    if name is None:
+        raise ConfigError(
+            f"{path.name}: holds none of comp (e4e), lat_comp (GANSpace) and eigvec (rosinality)"
+        )
+    vectors = content[name].T if name == "eigvec" else content[name]
+    if vectors.dim() == 3 and vectors.shape[1] == 1:
+        vectors = vectors[:, 0]
+    if vectors.dim() != 2 or not vectors.numel() or not vectors.isfinite().all():
+        shape = tuple(content[name].shape)
+        raise ConfigError(
+            f"{path.name}: {name} has shape {shape}; finite (k, dim) or (k, 1, dim) is expected"
+        )
+    lengths = vectors.norm(dim=1, keepdim=True)
+    if not (lengths > 0).all():
+        raise ConfigError(f"{path.name}: {name} has a direction of length zero")
+    deviations = content.get("std", content.get("lat_stdev"))
+    notes = [f"of {path.name}"] * len(vectors)
+    if deviations is not None and deviations.shape == (len(vectors),):
+        notes = [f"standard deviation {value:.3g} in {path.name}" for value in deviations.tolist()]
+    return Components((vectors / lengths).float(), notes)
+
+
+def _arrays(path: Path) -> dict[str, Tensor]:
+    """The arrays that are of use, in double precision; nothing in the file is executed."""
+    if path.suffix == ".npz":
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LIMIT:
+                raise ValueError(f"it unpacks to more than {LIMIT >> 20} MB")
+        with np.load(path, allow_pickle=False) as file:
+            content: Mapping[str, Any] = {name: file[name] for name in ENTRIES if name in file.files}
+    elif path.suffix in (".pt", ".pth"):
+        content = containers.read(path)
+    else:
+        raise ValueError("use a .pt of e4e or rosinality, or an .npz of GANSpace")
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it holds a {type(content).__name__} instead of named arrays")
+    kept = {name: value for name in ENTRIES if (value := _tensor(content.get(name))) is not None}
+    return kept
+
+
+def _tensor(value: object) -> Tensor | None:
+    value = getattr(value, "value", value)  # an array of the checkpoint reader
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return torch.from_numpy(value.astype(np.float64))
+    return value.detach().double() if isinstance(value, Tensor) else None

@@ -1,0 +1,100 @@
+"""Names for directions that have only numbers, from what they do: "older (SeFa 3)".
+
+Measuring takes minutes to hours, so results are kept by generator and by the settings of the source; those of
+the project's own domains are in `configs/evaluation/names/`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from backends import cache
+from directions import DirectionSource
+from editor import Editor
+from evaluation.effects import Effect
+from evaluation.settings import Evaluation
+
+SHIPPED = Path(__file__).parent.parent / "configs" / "evaluation" / "names"
+WEAK = 0.25  # standard deviations a step: a direction with less in its best score does nothing worth a name
+BROKEN = 0.5  # share of pictures that must still show the same person, or else an impure direction destroys
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the page shows beside a slider."""
+
+    label: str  # "older (SeFa 3)"; the direction's own name where it has a good one
+    purity: float  # 0...1, share of the named effect in all effects
+    effect: float  # of one unit of strength on the named score, standard deviations
+    identity: float  # share of pictures that still show the same person
+    kind: str = "named"  # "named", "weak" (does nothing) or "destroys"
+
+
+def names(editor: Editor, source: str) -> dict[str, Named]:
+    """Direction id -> name, best first, of a source of this domain; empty when nobody has measured it yet.
+
+    Reads a small file, never renders. Directions that do nothing or only destroy come last.
+    """
+    known = _read(SHIPPED / f"{editor.name}.json") | _read(_kept(editor.name))
+    found = known.get(key(editor.generator.fingerprint, editor.source(source)), {})
+    rows = {f"{source}/{name}": Named(**settings) for name, settings in found.items()}
+    return dict(sorted(rows.items(), key=lambda item: item[1].kind != "named"))
+
+
+def key(fingerprint: str, source: DirectionSource) -> str:
+    """Changes with the generator and with every setting that decides what the directions are.
+
+    Settings at their defaults do not count, so that a source may get new ones.
+    """
+    usual = {field.name: _default(field) for field in fields(source)}  # type: ignore[arg-type]
+    stated = asdict(source).items()  # type: ignore[call-overload]
+    settings = {name: value for name, value in stated if name != "count" and value != usual[name]}
+    text = json.dumps([fingerprint, type(source).__module__, settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def name(
+    direction: str, effect: Effect, evaluation: Evaluation, scores: list[str], own: bool = False
+) -> Named:
+    """The name of one direction; `own` keeps the direction's own name, and only judges it."""
+    columns = [scores.index(score) for score in evaluation.words]
+    changes = effect.changes[columns]
+    best = int(changes.abs().argmax())
+    size, purity = float(changes[best].abs()) / evaluation.step, effect.purity(columns)
+    more, less = evaluation.words[scores[columns[best]]]
+    word = more if changes[best] > 0 else less
+    kind = "weak" if size < WEAK else "destroys" if effect.identity < BROKEN and purity < 0.3 else "named"
+    word = {"weak": "hardly anything", "destroys": "destroys"}.get(kind, word)
+    label = direction if own else f"{word} ({direction})"
+    return Named(label, round(purity, 3), round(size, 3), round(effect.identity, 3), kind)
+
+
+def keep(domain: str, entries: Mapping[str, Mapping[str, Named]], file: Path | None = None) -> Path:
+    """Adds measured names (key -> direction -> name) to a file, by default in the cache; returns it."""
+    file = file or _kept(domain)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = _read(file)
+    for source, rows in entries.items():
+        known[source] = {direction: asdict(row) for direction, row in rows.items()}
+    file.write_text(json.dumps(known, indent=1, sort_keys=False) + "\n")
+    return file
+
+
+def _kept(domain: str) -> Path:
+    return cache.folder() / "names" / f"{domain}.json"
+
+
+def _read(file: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """The file's content; a damaged one counts as empty, as it can be measured again."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,48 @@
+"""The keys of a file in configs/evaluation/, one per domain that has scorers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from plugins import ConfigError, build, checked
+from scorers import Scorer
+
+FOLDER = Path(__file__).parent.parent / "configs" / "evaluation"
+
+
+@dataclass
+class Evaluation:
+    """How the directions of a domain are measured and named."""
+
+    scorers: list[dict[str, Any]]  # preferably not those that directions were fitted to
+    words: dict[str, list[str]]  # score -> what more of it is called, and what less; only these give names
+    samples: int = 200
+    seed: int = 500_000  # of the first sample; boundaries were fitted to seeds from 0 on
+    truncation: float = 0.7
+    step: float = 1.0  # strength on either side
+    batch: int = 4
+    titles: dict[str, str] = field(default_factory=dict)  # score -> column title, where it should differ
+
+    def built(self) -> list[Scorer]:
+        """The scorers. Raises ConfigError."""
+        return [build(Scorer, settings, "scorers") for settings in self.scorers]
+
+
+def read(domain: str, folder: Path = FOLDER, **overrides: Any) -> Evaluation:
+    """The settings of a domain. Raises ConfigError for domains without scorers."""
+    file = folder / f"{domain}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+        raise ConfigError(f"the domain {domain!r} has no scorers; those with scorers: {known}")
+    try:
+        plain = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise ConfigError(f"{file.name}: not readable as YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{file.name}: expected a mapping with scorers and words")
+    settings = {str(key): value for key, value in plain.items()}
+    return checked(Evaluation, settings | overrides, f"evaluation/{file.name}")

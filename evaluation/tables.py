@@ -1,0 +1,117 @@
+"""The re-scoring table (rows: directions, columns: attributes) and the summary of sources, as files."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from evaluation.effects import Effect
+
+CELL, LEFT, TOP = (34, 18), 230, 150  # pixels of the picture of a table
+FULL = 1.5  # standard deviations at which a cell has its full colour
+
+
+@dataclass(frozen=True)
+class Row:
+    """One direction of the table."""
+
+    source: str
+    direction: str
+    label: str  # its measured name
+    effect: Effect
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One source, over its directions, on the same samples as the others."""
+
+    source: str
+    directions: int
+    effect: float  # mean of the largest change, standard deviations a step
+    purity: float  # mean share of the largest change in all changes
+    identity: float  # share of pictures that still show the same person
+    diversity: float  # 1 - mean absolute cosine of the effects of two directions
+
+
+def summary(source: str, rows: Sequence[Row], columns: list[int]) -> Summary:
+    """Means over the rows of one source."""
+    changes = torch.stack([row.effect.changes[columns] for row in rows])
+    unit = torch.nn.functional.normalize(changes, dim=1)
+    cosines = (unit @ unit.T).abs()
+    pairs = len(rows) * (len(rows) - 1)
+    return Summary(
+        source,
+        len(rows),
+        float(changes.abs().amax(1).mean()),
+        sum(row.effect.purity(columns) for row in rows) / len(rows),
+        sum(row.effect.identity for row in rows) / len(rows),
+        1 - float((cosines.sum() - cosines.diagonal().sum()) / max(pairs, 1)),
+    )
+
+
+def write_csv(file: Path, rows: Sequence[Row], scores: list[str]) -> None:
+    """Every score, also those without a word."""
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["source", "direction", "label", "identity", *scores])
+        for row in rows:
+            changes = [f"{value:.3f}" for value in row.effect.changes.tolist()]
+            writer.writerow([row.source, row.direction, row.label, f"{row.effect.identity:.3f}", *changes])
+
+
+def markdown(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str], columns: list[int]) -> str:
+    """The summary, then per direction what it changes most."""
+    lines = [
+        "| source | directions | effect | purity | identity kept | diversity |",
+        "|--|--:|--:|--:|--:|--:|",
+    ]
+    for s in summaries:
+        figures = f"{s.effect:.2f} | {s.purity:.2f} | {s.identity:.0%} | {s.diversity:.2f}"
+        lines.append(f"| {s.source} | {s.directions} | {figures} |")
+    lines += [
+        "",
+        "| source | direction | name | purity | identity kept | changes most |",
+        "|--|--|--|--:|--:|--|",
+    ]
+    for row in rows:
+        order = sorted(columns, key=lambda column: -abs(float(row.effect.changes[column])))[:4]
+        most = ", ".join(f"{scores[column]} {float(row.effect.changes[column]):+.2f}" for column in order)
+        figures = f"{row.effect.purity(columns):.2f} | {row.effect.identity:.0%}"
+        lines.append(f"| {row.source} | {row.direction} | {row.label} | {figures} | {most} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture(rows: Sequence[Row], titles: list[str], columns: list[int]) -> Image.Image:
+    """The table in colours: red = more, blue = less, white = unchanged."""
+    width, height = LEFT + CELL[0] * len(columns), TOP + CELL[1] * len(rows)
+    sheet = Image.new("RGB", (width + 10, height + 10), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for x, column in enumerate(columns):
+        title = Image.new("L", (TOP - 8, CELL[1]), 0)
+        ImageDraw.Draw(title).text((2, 2), titles[column], fill=255, font=font)
+        upright = title.rotate(90, expand=True)
+        sheet.paste("black", (LEFT + x * CELL[0] + 8, 4), upright)
+    for y, row in enumerate(rows):
+        draw.text((4, TOP + y * CELL[1] + 2), f"{row.source}: {row.label}"[:36], fill="black", font=font)
+        for x, column in enumerate(columns):
+            value = float(row.effect.changes[column])
+            left, top = LEFT + x * CELL[0], TOP + y * CELL[1]
+            draw.rectangle((left, top, left + CELL[0] - 2, top + CELL[1] - 2), fill=_colour(value))
+            draw.text((left + 4, top + 2), f"{value:+.1f}", fill="black", font=font)
+    return sheet
+
+
+def _colour(value: float) -> tuple[int, int, int]:
+    rest = round(255 * (1 - 0.75 * min(abs(value) / FULL, 1)))
+    return (255, rest, rest) if value > 0 else (rest, rest, 255)
+
+
+def sheet(pictures: Float[Tensor, "rows columns 3 size size"]) -> Image.Image:
+    """A contact sheet of pictures in [-1, 1]."""
+    rows = torch.cat([torch.cat(list(row), dim=2) for row in pictures], dim=1)
+    return Image.fromarray(((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())

@@ -1,0 +1,125 @@
+"""Boundaries: the support vector machine, and attributes whose direction is known."""
+
+import pytest
+import torch
+
+from backends.generators import Generator
+from directions._stored import read
+from plugins import ConfigError, build
+from scorers import Scorer
+from training import interfacegan, svm
+from training.attributes import fit, judge
+from training.samples import Samples, collect
+
+
+def cosine(a, b):
+    return float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0))
+
+
+def clouds(count=300, dim=12, overlap=1.0):
+    source = torch.Generator().manual_seed(0)
+    labels = torch.where(torch.rand(count, generator=source) < 0.5, -1.0, 1.0)
+    points = torch.randn(count, dim, generator=source)
+    points[:, 0] += labels / overlap
+    return points, labels
+
+
+@pytest.mark.parametrize("overlap", [0.2, 1.0])
+def test_svm_meets_the_conditions_of_optimality(overlap):
+    """No small change of normal or bias lowers the objective (it is convex)."""
+    points, labels = clouds(overlap=overlap)
+    normal, bias = svm.fit(points, labels)
+
+    def objective(normal, bias):
+        return normal.square().sum() / 2 + (1 - labels * (points @ normal + bias)).clamp(min=0).sum()
+
+    best = objective(normal, bias)
+    source = torch.Generator().manual_seed(1)
+    for size in (1e-2, 1e-1):
+        for _ in range(50):
+            change = size * torch.randn(13, generator=source)
+            assert objective(normal + change[:12], bias + change[12]) > best - 2e-3 * best
+
+
+def test_svm_does_not_depend_on_where_the_points_lie():
+    points, labels = clouds()
+    assert cosine(svm.fit(points, labels)[0], svm.fit(points + 5, labels)[0]) > 0.9999
+
+
+@pytest.mark.parametrize("method", ["svm", "regression", "covariance"])
+def test_known_direction_is_found(method):
+    source = torch.Generator().manual_seed(0)
+    latents = torch.randn(2000, 1, 16, generator=source)
+    truth = torch.nn.functional.normalize(torch.randn(16, generator=source), dim=0)
+    scores = latents[:, 0] @ truth + 0.3 * torch.randn(2000, generator=source)
+    samples = Samples(
+        latents, torch.stack([scores, torch.full((2000,), float("nan"))], 1), ["one", "unknown"]
+    )
+    found = interfacegan.boundaries(samples, method, ratio=0.2)
+    assert list(found) == ["one"]  # nothing is fitted to what nobody knows
+    assert cosine(found["one"].normal, truth) > 0.97
+    assert found["one"].validation > 0.97
+    assert found["one"].everything > 0.6  # the middle of the range is not the middle of the samples
+
+
+@pytest.mark.parametrize("method", ["regression", "covariance"])
+def test_kept_attributes_do_not_change(method):
+    source = torch.Generator().manual_seed(0)
+    latents = torch.randn(4000, 1, 16, generator=source)
+    scores = torch.stack([latents[:, 0, 0] + latents[:, 0, 1], latents[:, 0, 1]], dim=1)
+    samples = Samples(latents, scores, ["both", "second"])
+    found = interfacegan.boundaries(samples, method, ratio=0.2)
+    wanted = {"alone": {"score": "both", "keep": ["second"]}, "less": {"score": "second", "sign": -1}}
+    stored = interfacegan.chosen(found, wanted, samples if method == "covariance" else None)
+    assert cosine(stored["alone"].vector, torch.eye(16)[0].double()) > 0.98
+    assert abs(float(stored["alone"].vector[0, 1])) < 0.1
+    assert float(stored["less"].vector[0, 1]) < -0.9
+
+
+def test_unknown_scores_are_named():
+    samples = Samples(torch.randn(100, 1, 4), torch.randn(100, 1), ["one"])
+    found = interfacegan.boundaries(samples, "covariance")
+    with pytest.raises(ConfigError, match="no score is called 'two'; there are: one"):
+        interfacegan.chosen(found, {"x": {"score": "two"}})
+
+
+def recipe(tmp_path, text=""):
+    file = tmp_path / "toy.yaml"
+    file.write_text(
+        f"trainer: interfacegan\ngenerator: {{name: toy, size: 16}}\nscorers: [{{name: colour}}]\n"
+        f"folder: {tmp_path}/samples\nout: {tmp_path}/out/toy.safetensors\nsamples: 200\n"
+        f"method: regression\nratio: 0.2\n{text}"
+    )
+    return file
+
+
+@pytest.mark.parametrize("space", ["w", "w+", "z"])
+def test_training_writes_what_the_plugin_reads(tmp_path, space):
+    out = interfacegan.run(recipe(tmp_path), [f"space={space}", f"folder={tmp_path}/{space}"])
+    stored = read(str(out))
+    assert "brightness" in stored
+    assert len(stored["brightness"].vector) == (6 if space == "w+" else 1)
+    assert 0 <= stored["brightness"].accuracy <= 1
+
+
+def test_interrupted_sampling_continues_with_the_same_samples(tmp_path):
+    generator, colour = build(Generator, {"name": "toy", "size": 16}), build(Scorer, {"name": "colour"})
+    whole = collect(generator, [colour], tmp_path / "a", 200)
+    collect(generator, [colour], tmp_path / "b", 100)
+    changed = (tmp_path / "b" / "000000.npz").stat().st_mtime_ns
+    continued = collect(generator, [colour], tmp_path / "b", 200)
+    assert torch.equal(whole.scores, continued.scores)
+    assert torch.equal(whole.latents, continued.latents)
+    assert (tmp_path / "b" / "000000.npz").stat().st_mtime_ns == changed
+    with pytest.raises(ConfigError, match="other settings"):
+        collect(generator, [colour], tmp_path / "b", 200, truncation=0.5)
+
+
+def test_logistic_heads_learn_and_are_judged():
+    points, labels = clouds(count=600, overlap=0.4)
+    truth = torch.stack([labels, -labels], dim=1) > 0
+    weight, bias = fit(points[:400], truth[:400].float(), 0.01)
+    [first, second] = judge(points[400:] @ weight.T + bias, truth[400:])
+    assert first["accuracy"] > 0.95
+    assert first["area"] > 0.98
+    assert second["area"] == pytest.approx(first["area"], abs=0.01)

@@ -1,0 +1,280 @@
+"""Training of small generators: data, matching, both players' updates, starting points, resuming."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from backends.generators.compact import Compact
+from backends.networks import compact_stylegan
+from backends.networks.compact_stylegan import CompactStyleGAN
+from backends.networks.mobilestylegan import Synthesis, inverse_haar
+from plugins import ConfigError
+from training import data, metrics, run, transfer
+from training.augment import Augmentation, augment, draw
+from training.data import Data, Order
+from training.discriminator import Pixels
+from training.gan import Gan, Memory, Rates, step
+from training.losses import discriminator_terms
+from training.settings import read
+
+CHANNELS = (32, 32)  # 16-pixel pictures
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of 12 plain pictures, eight of them in a folder called red."""
+    for i in range(12):
+        label, colour = ("red", (250, 20 * i, 0)) if i < 8 else ("blue", (0, 20 * i, 250))
+        (tmp_path / "photographs" / label).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (24, 16), colour).save(tmp_path / "photographs" / label / f"{i:02d}.png")
+    return tmp_path / "photographs"
+
+
+@pytest.fixture
+def config(photographs: Path, tmp_path: Path) -> Path:
+    """A run of four steps from scratch on the red pictures, without pretrained weights."""
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        f"folder: {tmp_path / 'run'}\n"
+        f"data: {{path: {photographs}, holdout: 1, labels: [red]}}\n"
+        "start: scratch\nchannels: [32, 32]\ndiscriminator: pixels\nbatch: 4\nsteps: 4\n"
+        "rates: {frozen: 0, memory: 64}\nevery: {log: 1, checkpoint: 2, sheet: 0, metrics: 0}\n"
+    )
+    return file
+
+
+def players(**rates: float) -> Gan:
+    torch.manual_seed(0)
+    network = transfer.scratch(CHANNELS)
+    return Gan(network, Pixels(16), transfer.coarse_names(network, 0), Rates(memory=64, **rates))  # type: ignore[arg-type]
+
+
+def test_folder_and_archive_hold_the_same_photographs(photographs: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "photographs.zip"
+    with zipfile.ZipFile(archive, "w") as target:
+        for file in photographs.rglob("*.png"):
+            target.write(file, file.relative_to(photographs))
+    (train, test), (zipped, _) = (
+        data.load(Data(str(place), holdout=3), 16) for place in (photographs, archive)
+    )
+    assert train.names == zipped.names
+    assert torch.equal(train.pixels, zipped.pixels)
+    assert len(train) == 9
+    assert len(test) == 3
+    assert not set(train.names) & set(test.names)
+
+
+def test_labels_choose_folders(photographs: Path) -> None:
+    train, _ = data.load(Data(str(photographs), labels=["red"], holdout=0), 8)
+    assert len(train) == 8
+    assert train.images()[:, 0].min() > 0.9
+    assert train.images()[:, 2].max() == -1
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "no/such-dataset"])
+def test_missing_photographs_say_what_would_work(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"folder|datasets"):
+        data.load(Data(path), 8)
+
+
+def test_every_photograph_comes_once_an_epoch() -> None:
+    order = Order(12, seed=1)
+    shown = [i for number in range(3) for rank in range(2) for i in order.batch(number, 2, rank, 2)]
+    assert sorted(shown) == list(range(12))
+    assert shown != sorted(shown)
+
+
+def test_augmentation_is_the_same_for_the_same_numbers() -> None:
+    images = torch.rand(3, 3, 16, 16, requires_grad=True)
+    numbers = draw(3, torch.Generator().manual_seed(0))
+    none = Augmentation(colour=0, translation=0, cutout=0)
+    assert torch.equal(augment(images, numbers, none), images)
+    changed = augment(images, numbers, Augmentation())
+    assert torch.equal(changed, augment(images, numbers, Augmentation()))
+    assert not torch.allclose(changed, images)
+    changed.sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+
+
+def test_network_is_mobilestylegan_computed_otherwise() -> None:
+    ours, theirs = CompactStyleGAN((16, 16, 8), 512), Synthesis((16, 16, 8), 512)
+    for name, value in theirs.named_parameters():
+        if name.endswith(("noise", "bias")):
+            torch.nn.init.normal_(value)
+    state = {name: value for name, value in theirs.state_dict().items() if name in ours.state_dict()}
+    ours.load_state_dict(ours.state_dict() | state)
+    latents = torch.randn(2, ours.layers, 512)
+    expected = theirs(latents)
+    assert (ours.synthesize(latents) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_haar_undoes_the_inverse() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(inverse_haar(transfer.haar(images)), images, atol=1e-6)
+
+
+def test_a_grown_network_draws_the_same_pictures_larger() -> None:
+    torch.manual_seed(0)
+    small = transfer.scratch((32, 32, 32))
+    torch.nn.init.zeros_(
+        small.head.modulation.weight
+    )  # a transferred network's output layer starts like that
+    large = transfer.grown(small, 32)
+    z = torch.randn(8, 512)
+    wanted = torch.nn.functional.interpolate(small(z), scale_factor=2, mode="bicubic")
+    error = (large(z) - wanted).square().mean() / wanted.var()
+    assert large.size == 2 * small.size
+    assert error < 0.3  # a few random filters carry most of it
+
+
+def test_memory_gives_each_photograph_its_nearest_sample_once() -> None:
+    memory = Memory(8, 4)
+    grey = torch.tensor([-0.9, -0.3, 0.3, 0.9]).view(4, 1, 1, 1).expand(4, 3, 16, 16)
+    z = torch.randn(4, 4)
+    memory.add(z, grey)
+    wanted = torch.tensor([0.31, 0.35]).view(2, 1, 1, 1).expand(2, 3, 16, 16)
+    matched = memory.match(wanted)
+    assert torch.equal(matched[0], z[2])
+    assert torch.equal(matched[1], z[3])  # z[2] was taken
+
+
+def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
+    terms = discriminator_terms(torch.full((2, 3), 1.5), torch.full((2, 3), -1.5))
+    assert all(term == 0 for term in terms.values())
+
+
+def test_a_few_photographs_are_overfitted() -> None:
+    gan = players(frozen=-1, generator=3e-3)
+    gan.rates.weights["adversarial"] = 0.05
+    photographs = torch.tensor([[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]]).float()[:, :, None, None]
+    photographs = photographs.expand(4, 3, 16, 16).repeat(2, 1, 1, 1)
+    unchanged = Augmentation(colour=0, translation=0, cutout=0)
+    losses = []
+    for number in range(50):
+        source = torch.Generator().manual_seed(number)
+        terms = step(gan, photographs, source, unchanged, Accelerator(cpu=True))
+        losses.append(terms.get("thumbnail", 1.0))
+    assert sum(losses[-5:]) < 0.7 * sum(losses[16:21])
+
+
+def test_frozen_layers_stay_and_others_move() -> None:
+    gan = players(frozen=4)
+    before = {name: value.clone() for name, value in gan.generator.state_dict().items()}
+    frozen = transfer.coarse_names(gan.generator, 4)
+    gan = Gan(gan.generator, Pixels(16), frozen, Rates(memory=64))
+    photographs = torch.rand(4, 3, 16, 16) * 2 - 1
+    step(gan, photographs, torch.Generator().manual_seed(0), Augmentation(), Accelerator(cpu=True))
+    moved = {
+        name for name, value in gan.generator.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert "head.weight" in moved
+    assert "blocks.0.conv1.pointwise" in moved
+    assert not moved & frozen
+
+
+def test_a_resumed_run_reaches_the_same_weights(config: Path, tmp_path: Path) -> None:
+    whole = load_file(run(config, [f"folder={tmp_path / 'whole'}"]))
+    run(config, ["steps=2"])
+    parts = load_file(run(config))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from accelerate import Accelerator
+from training.loop import Loop
+from training.settings import read
+
+accelerator = Accelerator(cpu=True)
+torch.manual_seed(0)
+loop = Loop(read(Path(sys.argv[1])), accelerator)
+loop.train()
+state = {name: value.contiguous() for name, value in loop.gan.generator.state_dict().items()}
+file = f"{sys.argv[2]}/{accelerator.process_index}.safetensors"
+save_file(state, file, {"processes": str(accelerator.num_processes)})
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_same_weights(config: Path, tmp_path: Path) -> None:
+    script = tmp_path / "process.py"
+    script.write_text(PROCESS)
+    command = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        script,
+        Path(config),
+        tmp_path,
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *map(str, command)], check=True, env=environment, timeout=300)
+    with safe_open(tmp_path / "0.safetensors", "pt") as file:
+        assert file.metadata() == {"processes": "2"}
+    first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    alone = load_file(run(config, [f"folder={tmp_path / 'alone'}"]))
+    together = load_file(tmp_path / "run" / "weights.safetensors")
+    assert not torch.equal(alone["head.weight"], together["head.weight"])  # twice the photographs
+
+
+def test_a_run_writes_what_the_generator_plugin_reads(config: Path, tmp_path: Path) -> None:
+    weights = run(config)
+    generator = Compact(weights=str(weights), size=16)
+    latents = generator.sample([1, 2])
+    assert latents.shape == (2, generator.layers, 512)
+    assert generator.synthesize(latents).shape == (2, 3, 16, 16)
+    with pytest.raises(ConfigError, match="16 x 16"):
+        Compact(weights=str(weights), size=32).mean()
+    assert (tmp_path / "run" / "losses.csv").read_text().count("\n") == 5  # a header and four steps
+
+
+def test_layers_follow_from_the_size() -> None:
+    for channels in ((8,), (8, 8), (8, 8, 8, 8)):
+        network = CompactStyleGAN(channels, 16)
+        assert compact_stylegan.layers_of(network.size) == network.layers
+    with pytest.raises(ValueError, match="power of two"):
+        compact_stylegan.layers_of(48)
+
+
+def test_frechet_distance_of_shifted_samples() -> None:
+    samples = torch.randn(400, 352, generator=torch.Generator().manual_seed(0))
+    assert abs(metrics.frechet(samples, samples)) < 1e-6
+    assert metrics.frechet(samples, samples + 1) == pytest.approx(352, rel=1e-4)
+
+
+def test_diversity_of_copies_is_zero() -> None:
+    photographs = torch.randn(20, 352)
+    assert metrics.diversity(photographs[:1].repeat(5, 1), photographs) < 1e-3
+    assert metrics.diversity(photographs, photographs) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("batchsize=4", "batchsize"),
+        ("data.path=", r"data\.path"),
+        ("start=grow", "parent"),
+        ("steps=many", "steps"),
+    ],
+)
+def test_wrong_settings_are_named(config: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(config, [override])

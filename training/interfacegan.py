@@ -1,0 +1,240 @@
+"""InterFaceGAN: hyperplanes that separate attributes in a latent space (Shen et al., CVPR 2020, TPAMI 2020).
+
+    python cli.py train configs/training/faces_interfacegan.yaml
+
+Samples latents, scores their pictures, fits a boundary per score, and writes the chosen ones, some of them
+conditional on others, as a file of directions.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from backends.generators import Generator
+from directions._stored import Stored, write
+from directions.interfacegan import conditional
+from plugins import ConfigError, build, checked
+from scorers import Scorer
+from training import svm
+from training.recipes import read
+from training.samples import Samples, collect
+
+log = logging.getLogger(__name__)
+RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # tried by `regression`, in mean variances of a coordinate
+
+
+@dataclass
+class Wanted:
+    """One direction of the file that is written."""
+
+    score: str  # what it changes
+    sign: int = 1  # -1: a positive strength gives less of the score ("older" from "young")
+    keep: list[str] = field(default_factory=list)  # scores that do not change with it (section 3.2)
+    layers: str = "all"  # those that are edited by default
+    limit: float = 3.0  # ends of the slider, standard deviations of the latents
+    note: str = ""
+
+
+@dataclass
+class Recipe:
+    """The keys of the YAML file."""
+
+    generator: dict[str, Any]
+    scorers: list[dict[str, Any]]
+    folder: str  # for the samples
+    out: str  # the .safetensors file of directions
+    directions: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> Wanted; empty = every score
+    samples: int = 10_000
+    truncation: float = 1.0
+    batch: int = 4
+    space: Literal["w", "w+", "z"] = "w"
+    method: Literal["svm", "regression", "covariance"] = "svm"
+    ratio: float = 0.02  # share of the samples at either end of a score that the SVM sees
+    split: float = 0.7  # share of those that it is trained on; the others validate
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A fitted hyperplane, and how well it tells high scores from low ones."""
+
+    normal: Float[Tensor, "rows dim"]  # unit length over all rows
+    validation: float  # accuracy on held-out samples of both ends of the score
+    everything: float  # accuracy on all samples between the ends
+
+
+def run(config: str | Path, overrides: list[str] | None = None) -> Path:
+    """Samples, fits, writes; returns the file of directions. Raises ConfigError."""
+    recipe = read(Recipe, Path(config), overrides)
+    generator = build(Generator, recipe.generator, "generator")
+    measured = [build(Scorer, settings, "scorers") for settings in recipe.scorers]
+    samples = collect(
+        generator,
+        measured,
+        Path(recipe.folder),
+        recipe.samples,
+        recipe.truncation,
+        recipe.space == "w+",
+        recipe.batch,
+    )
+    if recipe.space == "z":
+        latents = generator.noise(list(range(recipe.samples))).cpu()[:, None]
+        samples = Samples(latents, samples.scores, samples.names)
+    found = boundaries(samples, recipe.method, recipe.ratio, recipe.split)
+    for name, boundary in found.items():
+        log.info(
+            "%-24s validation %.1f %%, all %.1f %%",
+            name,
+            100 * boundary.validation,
+            100 * boundary.everything,
+        )
+    out = Path(recipe.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write(out, chosen(found, recipe.directions, samples if recipe.method == "covariance" else None))
+    return out
+
+
+def chosen(
+    found: dict[str, Boundary], directions: dict[str, dict[str, Any]], samples: Samples | None = None
+) -> dict[str, Stored]:
+    """The directions of the file. Raises ConfigError for scores that nobody measured.
+
+    What a direction keeps is projected out of its normal (section 3.2); with `samples` it is regressed
+    out of the score, and the direction is the covariance of latents and what remains (see `covariance`).
+    """
+    result = {}
+    for name, settings in (directions or {name: {"score": name} for name in found}).items():
+        wanted = checked(Wanted, settings, f"directions: {name}")
+        for score in (wanted.score, *wanted.keep):
+            if score not in found:
+                raise ConfigError(
+                    f"directions: {name}: no score is called {score!r}; there are: {', '.join(found)}"
+                )
+        boundary = found[wanted.score]
+        rows = boundary.normal * wanted.sign
+        if samples is not None:
+            scores = remaining(samples, wanted.score, wanted.keep)
+            normal = covariance(samples.latents.flatten(1).float(), scores)[0]
+            rows = wanted.sign * (normal / normal.norm()).reshape(rows.shape)
+        elif wanted.keep:
+            rows = conditional(rows, torch.stack([found[score].normal for score in wanted.keep]))
+        result[name] = Stored(
+            rows.double(), wanted.layers, round(boundary.validation, 4), wanted.limit, wanted.note
+        )
+    return result
+
+
+def boundaries(
+    samples: Samples, method: str = "svm", ratio: float = 0.02, split: float = 0.7
+) -> dict[str, Boundary]:
+    """A boundary per score; scores that are known of too few samples, or the same for all, are left out."""
+    found = {}
+    flat = samples.latents.flatten(1).float()
+    for name, score in zip(samples.names, samples.scores.T, strict=True):
+        known = score.isfinite()
+        if known.sum() < 20 or score[known].std() == 0:
+            log.warning("%s: known of too few samples, or the same for all: no boundary", name)
+            continue
+        found[name] = boundary(flat[known], score[known], samples.latents.shape[1], method, ratio, split)
+    return found
+
+
+def boundary(
+    latents: Float[Tensor, "n length"],
+    scores: Float[Tensor, " n"],
+    rows: int,
+    method: str,
+    ratio: float,
+    split: float,
+) -> Boundary:
+    """The hyperplane between the samples of the highest and of the lowest scores.
+
+    As in the authors' code the ends hold `ratio` of the samples each, `split` of them train and the rest
+    validate, and "all" are the samples between the ends, by whether their score is above the middle of its
+    range. `regression` and `covariance` use all samples but the validating ones, which is less noisy.
+    """
+    order = scores.argsort(descending=True)
+    count = max(2, min(int(len(scores) * ratio) if ratio <= 1 else int(ratio), len(scores) // 2))
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    train, validate = shuffled[: max(1, int(count * split))], shuffled[max(1, int(count * split)) :]
+    high, low = order[:count], order[-count:]
+    if method == "svm":
+        chosen = torch.cat([high[train], low[train]])
+        labels = torch.cat([torch.ones(len(train)), -torch.ones(len(train))])
+        normal, bias = svm.fit(latents[chosen], labels)
+    else:
+        kept = torch.ones(len(scores), dtype=torch.bool)
+        kept[torch.cat([high[validate], low[validate]])] = False
+        fit = {"regression": regression, "covariance": covariance}[method]
+        normal, bias = fit(latents[kept], scores[kept])
+    values = latents @ normal + bias
+    between = order[count:-count]
+    middle = (scores[order[0]] + scores[order[-1]]) / 2
+    return Boundary(
+        (normal / normal.norm()).reshape(rows, -1),
+        (_right(values[high[validate]] > 0) + _right(values[low[validate]] < 0)) / 2,
+        _right((values[between] > 0) == (scores[between] >= middle)),
+    )
+
+
+def regression(
+    latents: Float[Tensor, "n length"], scores: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, " length"], float]:
+    """Ridge regression on normalised ranks; the ridge that predicts a fifth of the samples best."""
+    target = normalised(scores)
+    held = torch.arange(len(scores)) % 5 == 0
+    points, mean = latents.double(), latents.double().mean(0)
+    errors = {
+        ridge: (target[held] - (points[held] - mean) @ _ridge(points[~held] - mean, target[~held], ridge))
+        .square()
+        .mean()
+        for ridge in RIDGES
+    }
+    normal = _ridge(points - mean, target, min(errors, key=lambda ridge: float(errors[ridge])))
+    return normal.float(), float(-(mean @ normal))
+
+
+def covariance(
+    latents: Float[Tensor, "n length"], scores: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, " length"], float]:
+    """Covariance of the latents with the score: the difference of the means of high and of low samples.
+
+    It is the regression's normal times the covariance of the latents, so it stays where latents are dense,
+    and needs no inverse: a few thousand samples do, where a hyperplane in 512 dimensions is mostly noise.
+    """
+    points = latents.double() - latents.double().mean(0)
+    normal = points.T @ normalised(scores) / len(points)
+    return normal.float(), float(-(latents.double().mean(0) @ normal))
+
+
+def remaining(samples: Samples, score: str, keep: list[str]) -> Float[Tensor, " n"]:
+    """A score without what is linear in the kept ones, all normalised; every sample must be known."""
+    columns = {name: normalised(samples.scores[:, samples.names.index(name)]) for name in (score, *keep)}
+    if not keep:
+        return columns[score].float()
+    others = torch.stack([columns[name] for name in keep], dim=1)
+    return (
+        columns[score] - others @ torch.linalg.lstsq(others, columns[score][:, None]).solution[:, 0]
+    ).float()
+
+
+def normalised(scores: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Scores as if they were normally distributed, by their ranks: outliers count little."""
+    return torch.special.ndtri((scores.argsort().argsort().double() + 0.5) / len(scores))
+
+
+def _ridge(
+    points: Float[Tensor, "n length"], target: Float[Tensor, " n"], ridge: float
+) -> Float[Tensor, " length"]:
+    gram = points.T @ points / len(points)
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    return torch.linalg.solve(gram, points.T @ target / len(points))
+
+
+def _right(correct: Bool[Tensor, " n"]) -> float:
+    """Share that is true; 1 of none."""
+    return float(correct.float().mean()) if len(correct) else 1.0

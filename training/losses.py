@@ -1,0 +1,37 @@
+"""Loss terms of adversarial training: pure functions of what the networks return, named, unweighted."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from backends import Images
+
+Logits = Float[Tensor, "n places"]
+THUMBNAIL = 16  # side of the pictures by which samples and photographs are matched, pixels
+
+
+def discriminator_terms(real: Logits, fake: Logits) -> dict[str, Tensor]:
+    """Hinge loss (Lim & Ye 2017): photographs above 1, samples below -1."""
+    return {"real": F.relu(1 - real).mean(), "fake": F.relu(1 + fake).mean()}
+
+
+def generator_terms(fake: Logits) -> dict[str, Tensor]:
+    """What the hinge loss leaves to the generator: a high logit."""
+    return {"adversarial": -fake.mean()}
+
+
+def matching_terms(
+    maps: list[Tensor], targets: list[Tensor], images: Images, photographs: Images
+) -> dict[str, Tensor]:
+    """Distances between samples and the photographs they were matched with (Li & Malik 2018).
+
+    `maps` and `targets` are feature maps of about unit scale, row i of one belonging to row i of the other.
+    """
+    features = torch.stack([F.l1_loss(a, b) for a, b in zip(maps, targets, strict=True)]).mean()
+    return {"features": features, "thumbnail": F.mse_loss(thumbnails(images), thumbnails(photographs))}
+
+
+def thumbnails(images: Images) -> Float[Tensor, "n 3 16 16"]:
+    """Box-filtered pictures of 16 x 16 pixels: colours, background and where the subject is."""
+    return F.adaptive_avg_pool2d(images, THUMBNAIL)

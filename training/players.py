@@ -1,0 +1,58 @@
+"""Where the two players come from, and where the generator goes: starting points and exported weights."""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from backends.networks import compact_stylegan
+from backends.networks.compact_stylegan import CompactStyleGAN
+from plugins import ConfigError
+from training import transfer
+from training.discriminator import Discriminator, Pixels, Projected
+from training.settings import Run
+
+STATE, WEIGHTS = "state.pt", "weights.safetensors"  # files of a run
+
+
+def generator(settings: Run) -> CompactStyleGAN:
+    """The generator to begin with."""
+    channels = tuple(settings.channels)
+    if settings.start == "faces":
+        return transfer.from_faces(channels)
+    if settings.start == "scratch":
+        return transfer.scratch(channels)
+    parent = Path(settings.parent)
+    file = parent / WEIGHTS if parent.is_dir() else parent
+    if not file.is_file():
+        raise ConfigError(
+            f"parent: no weights there; give a .safetensors file or the folder of a run with {WEIGHTS}"
+        )
+    small = compact_stylegan.from_state(load_file(file)).train()
+    return transfer.grown(small, channels[-1]) if settings.start == "grow" else small
+
+
+def inherit(settings: Run, network: Discriminator) -> None:
+    """The discriminator goes on from where the parent run's was: a new one would first have to catch up."""
+    file = Path(settings.parent) / STATE
+    if settings.start in ("grow", "checkpoint") and settings.discriminator == "projected" and file.is_file():
+        state = torch.load(file, map_location="cpu", weights_only=True)["gan"]
+        prefix = "discriminator."
+        learnt = {
+            name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+        }
+        network.load_state_dict(learnt | {"spread": network.state_dict()["spread"]})
+
+
+def discriminator(settings: Run, size: int) -> Discriminator:
+    return Projected(settings.side) if settings.discriminator == "projected" else Pixels(size)
+
+
+def export(network: CompactStyleGAN, file: Path) -> None:
+    """Write weights as generators read them: float16 safetensors."""
+    network.measure_mean()
+    state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    partial = file.with_suffix(".partial")
+    save_file(state, partial, metadata={"network": "compact_stylegan"})
+    os.replace(partial, file)

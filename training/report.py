@@ -1,0 +1,78 @@
+"""What a generator can do, for its model card: sheets that nobody picked from, and the figures of merit."""
+
+import csv
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from backends import Images
+from backends.networks import compact_stylegan
+from backends.networks.compact_stylegan import CompactStyleGAN
+from training import data, metrics, sheets
+from training.data import Data, Photographs
+
+FIRST = 100_000  # seeds of the samples that are measured: far from those on the sheets
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Report:
+    """Settings of one report."""
+
+    weights: str  # .safetensors file that training wrote
+    folder: str  # of the sheets and figures
+    data: Data
+    samples: int = 5000  # measured; the figures depend on it
+    batch: int = 16
+
+
+def report(settings: Report) -> dict[str, float]:
+    """Writes `samples_0.7.webp`, `samples_1.0.webp`, `nearest.webp` and `figures.csv`; returns the figures.
+
+    The distance between two halves of the photographs, each of at most `samples`, says what a perfect
+    generator could reach. Raises ConfigError when there are no photographs.
+    """
+    network = compact_stylegan.from_state(load_file(settings.weights))
+    photographs, _ = data.load(settings.data, network.size)
+    folder = Path(settings.folder)
+    for truncation in (0.7, 1.0):
+        sheets.save(
+            sheets.samples(network, list(range(64)), truncation), 8, folder / f"samples_{truncation}.webp"
+        )
+    real = metrics.features_of(_batches(photographs, settings.batch))
+    ours = metrics.features_of(
+        sheets.samples(network, list(range(start, min(start + settings.batch, FIRST + settings.samples))))
+        for start in range(FIRST, FIRST + settings.samples, settings.batch)
+    )
+    sheets.save(neighbours(network, photographs, real), 4, folder / "nearest.webp")
+    shuffled = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))]
+    first, second = shuffled[: len(real) // 2], shuffled[len(real) // 2 :]
+    figures = {
+        "samples": float(len(ours)),
+        "fid_like": metrics.frechet(ours, real),
+        "fid_like_of_halves": metrics.frechet(first[: settings.samples], second[: settings.samples]),
+        "diversity": metrics.diversity(ours, real),
+    }
+    with (folder / "figures.csv").open("w", newline="") as target:
+        csv.writer(target).writerows(figures.items())
+    logger.info("%s", figures)
+    return figures
+
+
+def neighbours(network: CompactStyleGAN, photographs: Photographs, real: metrics.Features) -> Images:
+    """Rows of a sample and the three training photographs most like it: were they learnt by heart?"""
+    samples = sheets.samples(network, list(range(10)))
+    rows = []
+    for sample, nearest in zip(samples, metrics.nearest(metrics.features(samples), real), strict=True):
+        rows += [sample, *photographs.images(nearest.tolist())]
+    return torch.stack(rows)
+
+
+def _batches(photographs: Photographs, size: int) -> list[Images]:
+    return [
+        photographs.images(list(range(i, min(i + size, len(photographs)))))
+        for i in range(0, len(photographs), size)
+    ]

@@ -1,0 +1,189 @@
+"""Starting points of a generator: the face network, a smaller generator that is to grow, or random weights.
+
+What a face network knows of pose, light and backgrounds is in its mapping and its coarse layers; they fit
+cats and even towers better than random ones. Its first blocks are copied, the last of them made narrower, and
+a new output layer is fitted by least squares, so that training starts from small, clean faces.
+"""
+
+import logging
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from backends import weights
+from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
+from backends.networks.mobilestylegan import Head, MobileStyleGAN, Modulation, inverse_haar
+from plugins import ConfigError
+
+FACES = "mobilestylegan_ffhq"  # in the manifest of weights
+SAMPLES = 32  # pictures the output layer is fitted to; each gives thousands of equations
+logger = logging.getLogger(__name__)
+
+
+def scratch(channels: tuple[int, ...]) -> CompactStyleGAN:
+    """Random weights: every channel scale near one, and faint pictures, so that the first steps are calm."""
+    network = CompactStyleGAN(channels)
+    for module in network.modules():
+        if isinstance(module, Modulation):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            nn.init.ones_(module.bias)
+    for layer in network.mapping.layers:
+        nn.init.kaiming_normal_(layer.weight, a=SLOPE)  # type: ignore[arg-type]
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    network.head.weight.data[:3] *= 0.5
+    network.head.weight.data[3:] *= 0.05  # fine bands at full strength would give the discriminator the game
+    network.measure_mean()
+    return network
+
+
+@torch.no_grad()
+def from_faces(channels: tuple[int, ...]) -> CompactStyleGAN:
+    """The coarse layers of the FFHQ network in a network of these widths.
+
+    Raises ConfigError when a width is larger than the face network's.
+    """
+    faces = MobileStyleGAN().eval()
+    faces.load_state_dict(weights.state(FACES))
+    available = faces.synthesis.channels[: len(channels)]
+    if (
+        channels[:-1] != available[:-1] or channels[-1] > available[-1]
+    ):  # Haar bands pair channels by position
+        raise ConfigError(
+            f"channels {list(channels)}: with `start: faces` only the last may differ from {available}"
+        )
+    network = CompactStyleGAN(channels)
+    network.mapping.load_state_dict(faces.mapping.state_dict())
+    network.first.load_state_dict(faces.synthesis.first.state_dict())
+    w = faces.mapping(torch.randn(SAMPLES, 512, generator=torch.Generator().manual_seed(0)))
+    x = network.first(w)
+    kept = torch.arange(channels[0])
+    for ours, theirs in zip(network.blocks, faces.synthesis.blocks, strict=False):
+        _copy_linear(theirs.up, ours.up, kept)  # type: ignore[arg-type]
+        x = inverse_haar(x * ours.up(w)[:, :, None, None])  # type: ignore[operator]
+        inputs = kept[: len(kept) // 4]
+        for name in ("conv1", "conv2"):
+            source, target = getattr(theirs, name), getattr(ours, name)
+            inputs, x = _copy_convolution(source, target, inputs, x, w)
+        kept = inputs
+    target = F.interpolate(_pictures(faces, w), size=(network.size, network.size), mode="area")
+    fit_head(network.head, x, w, haar(target))
+    network.measure_mean()
+    return network
+
+
+def _pictures(faces: MobileStyleGAN, w: Float[Tensor, "n 512"]) -> Float[Tensor, "n 3 256 256"]:
+    """What the face network draws, reduced to 256 pixels; few at a time, as full size takes memory."""
+    latents = w[:, None].repeat(1, faces.synthesis.layers, 1)
+    return torch.cat(
+        [F.interpolate(faces.synthesis(part), size=256, mode="area") for part in latents.split(4)]
+    )
+
+
+def _copy_linear(source: nn.Linear, target: nn.Linear, rows: Tensor) -> None:
+    target.weight.copy_(source.weight[rows])
+    target.bias.copy_(source.bias[rows])
+
+
+def _copy_convolution(
+    source: nn.Module, target: PointwiseConvolution, inputs: Tensor, x: Tensor, w: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Copy a convolution for the `inputs` that were kept; returns its kept outputs and their activations.
+
+    Kept are the outputs that vary most, as many as the target has.
+    """
+    _copy_linear(source.modulation, target.modulation, inputs)  # type: ignore[arg-type]
+    target.depthwise.copy_(source.depthwise[inputs])  # type: ignore[index]
+    target.noise.copy_(source.noise)  # type: ignore[arg-type]
+    x = F.conv2d(x * target.modulation(w)[:, :, None, None], target.depthwise, padding=1, groups=len(inputs))
+    x = F.conv2d(x, source.pointwise[:, inputs], source.bias)  # type: ignore[index, arg-type]
+    x = F.leaky_relu(x + source.noise, SLOPE)  # type: ignore[operator]
+    count = target.bias.shape[0]
+    kept = x.var((0, 2, 3)).topk(count).indices.sort().values if count < x.shape[1] else torch.arange(count)
+    target.pointwise.copy_(source.pointwise[kept][:, inputs])  # type: ignore[index]
+    target.bias.copy_(source.bias[kept])  # type: ignore[index]
+    return kept, x[:, kept]
+
+
+@torch.no_grad()
+def fit_head(head: Head, x: Tensor, w: Tensor, bands: Float[Tensor, "n 12 half half"]) -> None:
+    """Output layer by least squares: features `x` of latents `w` -> Haar `bands`.
+
+    Its channel scales start near one, whatever the latent is.
+    """
+    _neutral(head.modulation)
+    weight, bias = fitted(x * head.modulation(w)[:, :, None, None], bands)
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)
+
+
+def fitted(
+    x: Float[Tensor, "n channels side side"], bands: Float[Tensor, "n 12 side side"]
+) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the 1x1 convolution from `x` that comes closest to `bands`."""
+    columns = F.pad(x.permute(0, 2, 3, 1).flatten(0, 2), (0, 1), value=1.0).double()  # (pixels, channels + 1)
+    values = bands.permute(0, 2, 3, 1).flatten(0, 2).double()  # (pixels, 12)
+    gram = columns.T @ columns
+    ridge = 1e-4 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    solution = torch.linalg.solve(gram + ridge, columns.T @ values)  # (channels + 1, 12)
+    error = (columns @ solution - values).square().mean() / values.square().mean()
+    logger.info("output layer fitted: %.1f %% of the bands' energy left", 100 * error)
+    return solution[:-1].T[:, :, None, None].float(), solution[-1].float()
+
+
+def _neutral(modulation: nn.Linear) -> None:
+    """Channel scales near one for every latent."""
+    nn.init.normal_(modulation.weight, std=0.02 * modulation.in_features**-0.5)
+    nn.init.ones_(modulation.bias)
+
+
+def haar(images: Float[Tensor, "n 3 size size"]) -> Float[Tensor, "n 12 half half"]:
+    """The bands from which `inverse_haar` makes `images`: it is orthonormal, so this is its transpose."""
+    zeros = torch.zeros(len(images), 12, images.shape[2] // 2, images.shape[3] // 2)
+    return torch.func.vjp(inverse_haar, zeros)[1](images)[0]
+
+
+@torch.no_grad()
+def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
+    """A network of twice the size: the same blocks, and one more of `width` channels that adds detail.
+
+    The small network's picture stays as the low band; the new block starts as a bundle of random filters
+    whose output layer is fitted to what smooth enlarging of that picture would add.
+    """
+    network = CompactStyleGAN((*small.channels, width), small.mean.shape[0], skip=True)
+    state = {
+        name: value for name, value in small.state_dict().items() if not name.startswith(("head.", "base."))
+    }
+    network.load_state_dict(network.state_dict() | state)
+    block = network.blocks[-1]
+    for convolution in (block.conv1, block.conv2):  # type: ignore[union-attr]
+        _neutral(convolution.modulation)  # type: ignore[arg-type, union-attr]
+        convolution.depthwise.mul_(0.2)  # type: ignore[operator, union-attr]
+        convolution.depthwise[:, :, 1, 1] += 1  # mostly the centre: nothing is blurred  # type: ignore[index, operator]
+    _neutral(block.up)  # type: ignore[arg-type]
+    z = torch.randn(SAMPLES, small.mean.shape[0], generator=torch.Generator().manual_seed(0))
+    w = small.mapping(z)
+    latents = w[:, None].repeat(1, network.layers, 1)
+    pictures = small(z)
+    x = network.features(latents, len(network.blocks) - 1)
+    assert network.base is not None
+    for target, value in zip(
+        (network.base.weight, network.base.bias), fitted(x, haar(pictures)), strict=True
+    ):
+        target.copy_(value)  # pyright: ignore[reportOptionalMemberAccess]
+    wanted = haar(F.interpolate(pictures, scale_factor=2, mode="bicubic"))
+    wanted[:, :3] -= 2 * inverse_haar(network.base(x))
+    fit_head(network.head, network.features(latents, len(network.blocks)), w, wanted)
+    return network
+
+
+def coarse_names(network: CompactStyleGAN, side: int) -> set[str]:
+    """Parameters of the mapping and of all layers up to `side` x `side` pixels, and every noise map."""
+    frozen = {f"blocks.{i}." for i in range(len(network.blocks)) if BASE * 2 ** (i + 1) <= side}
+    frozen |= {"mapping."} | ({"first."} if side >= BASE else set())
+    return {
+        name
+        for name, _ in network.named_parameters()
+        if name.endswith("noise") or any(name.startswith(prefix) for prefix in frozen)
+    }
