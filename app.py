@@ -25,6 +25,7 @@ from ui.layout import CSS, HEAD, Page, theme
 log = logging.getLogger("app")
 
 UPLOAD = "25mb"
+WARM_UP = 4.0  # seconds from the first answer until the model is loaded unasked
 WAITING = 64  # requests in the queue; more are asked to come again
 
 
@@ -78,9 +79,12 @@ def main() -> None:
         page = Page(ShareStore(chosen.share_dir), chosen.configs)
     except ConfigError as error:
         raise SystemExit(str(error)) from error
-    # The first visitor should not wait for what can be done now, and the page should not wait for it either.
-    threading.Thread(target=page.warm, name="warm-up", daemon=True).start()
     _, address = launch(page, chosen.host, chosen.port or None)
+    # The first visitor should not wait for what can be done now. Who is there already has two processor cores
+    # to load the page with, and then asks for the same.
+    warm_up = threading.Timer(WARM_UP, page.warm)
+    warm_up.daemon = True
+    warm_up.start()
     log.info("the page is at %s", address)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # so that atexit cleans up
     page.blocks.block_thread()

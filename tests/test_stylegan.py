@@ -9,7 +9,7 @@ from backends.checkpoints import CheckpointError
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
 from backends.networks import stylegan1 as first
-from backends.networks import stylegan2, winograd
+from backends.networks import resampling, stylegan2, winograd
 from backends.weights import WeightsError
 
 CHANNELS, DIM = [6, 6, 6, 4], 16
@@ -42,7 +42,7 @@ def test_strips_change_nothing(strip, two, monkeypatch):
 
 def test_winograd_in_the_generator(two, monkeypatch):
     monkeypatch.setattr(winograd, "CHANNELS", 1)
-    monkeypatch.setattr(winograd, "SIDE", 4)
+    monkeypatch.setattr(winograd, "SIDE", 1)
     monkeypatch.setattr(stylegan2, "STRIP_BYTES", 1)
     latents = torch.randn(1, two.layers, DIM)
     close(two.render(latents), two.synthesize(latents), 1e-4)
@@ -54,6 +54,14 @@ def test_winograd_is_the_convolution(side, inputs, outputs):
     close(winograd.convolve(x, winograd.transform(weight)), F.conv2d(x, weight, padding=1), 3e-5)
 
 
+def test_polyphase_is_upsampling_in_one_convolution():
+    x, weight = torch.randn(1, 3, 8, 8), torch.randn(5, 3, 3, 3)
+    y = resampling.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1)
+    kernels = winograd.polyphase(weight, resampling.FILTER)
+    together = F.conv2d(x, kernels, padding=1).contiguous(memory_format=torch.channels_last)
+    close(winograd.shuffle(together), y)
+
+
 def test_preview_is_half_the_size_of_the_same_picture(two):
     latents = two.sample([3])
     preview, picture = two.render(latents, preview=True), two.render(latents)
@@ -63,7 +71,7 @@ def test_preview_is_half_the_size_of_the_same_picture(two):
     with torch.no_grad():
         last.weight.zero_()
         last.bias.zero_()
-    close(two.render(latents), stylegan2.upsample(preview))
+    close(two.render(latents), resampling.upsample(preview))
 
 
 def test_gradients_reach_latents_and_weights(two):
@@ -128,7 +136,7 @@ def test_upsampling_of_stylegan2_is_zero_insertion_and_the_filter():
     wide = torch.zeros(1, 3, 12, 12)
     wide[:, :, ::2, ::2] = x
     taps = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 16
-    close(stylegan2.upsample(x), F.conv2d(F.pad(wide, (2, 1, 2, 1)), taps.expand(3, 1, 4, 4), groups=3))
+    close(resampling.upsample(x), F.conv2d(F.pad(wide, (2, 1, 2, 1)), taps.expand(3, 1, 4, 4), groups=3))
 
 
 @pytest.mark.parametrize("name", ["one", "two"])

@@ -151,7 +151,8 @@ class Handlers:
         with self.lock:
             image = editor.render(work.inversion(editor), work.edit, preview)
         moved = ", ".join(f"{name} {value:+.1f}" for name, value in work.edit.items())
-        return picture(image, f"Edited picture: {moved}" if moved else "The picture before any edit")
+        alt = f"Edited picture: {moved}" if moved else "The picture before any edit"
+        return picture(image, alt, passing=preview)
 
     def sampled(self, editor: Editor, seed: int, panel: Panel | None = None) -> Work:
         with self.lock:

@@ -72,7 +72,7 @@ def sliders(directions: Mapping[str, Direction], edit: Mapping[str, float]) -> U
                 label=direction.name,
                 minimum=low,
                 maximum=high,
-                step=round((high - low) / 120, 4),
+                step=0.05 if high - low > 2 else round((high - low) / 120, 4),
                 value=min(max(edit.get(identity, 0.0), low), high),
                 visible=True,
             )

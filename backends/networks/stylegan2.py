@@ -22,12 +22,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends.networks import winograd
+from backends.networks.resampling import FILTER, blur, fir, rows, upsample
 
 GAIN = math.sqrt(2)  # of the leaky ReLU; positive, so that it may be moved in front of it
 SLOPE = 0.2
 EPSILON = 1e-8
-FILTER = [0.25, 0.75, 0.75, 0.25]  # low pass 1-3-3-1 after zero insertion, times 2 for the zeros
-STRIP_BYTES = 8 << 20  # one strip's activations in `render`: they stay in the processor's cache
+STRIP_BYTES = 16 << 20  # one strip's activations in `render`: they stay in the processor's cache
 
 
 class Mapping(nn.Sequential):
@@ -153,29 +153,6 @@ class ToRGB(nn.Module):
 
 def squares(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "outputs inputs"]:
     return weight.square().sum((2, 3))
-
-
-def fir(channels: int, like: Tensor) -> Float[Tensor, "channels 1 4 4"]:
-    """FILTER in both directions."""
-    taps = torch.tensor(FILTER, dtype=like.dtype, device=like.device)
-    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
-    return kernel.contiguous(memory_format=torch.channels_last)
-
-
-def blur(x: Tensor, padding: int) -> Tensor:
-    return F.conv2d(x, fir(x.shape[1], x), padding=padding, groups=x.shape[1])
-
-
-def upsample(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 height width"]:
-    """Twice the side through 1-3-3-1: bilinear, but with zeros outside the picture."""
-    return F.interpolate(F.pad(image, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
-
-
-def rows(x: Tensor, first: int, last: int) -> Tensor:
-    """Rows first ... last - 1 of a picture, zeros where it has none."""
-    above, below = max(-first, 0), max(last - x.shape[2], 0)
-    inside = x[:, :, first + above : last - below]
-    return F.pad(inside, (0, 0, above, below)) if above or below else inside
 
 
 def series(state: dict[str, Tensor], pattern: str, start: int = 0) -> list[str]:

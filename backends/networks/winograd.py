@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 CHANNELS, SIDE = 256, 32  # the least inputs, and side of the input, at which it pays (measured with AVX-512)
-TILE_ROWS = 8  # tiles are made and used this many rows at a time, so that they stay in the cache
+TILES = 128  # made and used at a time, so that they stay in the cache
 
 _INPUT = [  # B', with interpolation points 0, 1, -1, 2, -2 and infinity
     [4, 0, -5, 0, 1, 0],
@@ -81,8 +81,9 @@ def convolve(
     padded = F.pad(x[0].permute(1, 2, 0), (0, 0, 1, 1, 1, 1))
     before, after = _square(_INPUT, x), _square(_OUTPUT, x)
     out = torch.empty(side, 4, side, 4, channels)
-    for a in range(0, side, TILE_ROWS):
-        b = min(a + TILE_ROWS, side)
+    step = max(TILES // side, 1)
+    for a in range(0, side, step):
+        b = min(a + step, side)
         tiles = padded[4 * a : 4 * b + 2].unfold(0, 6, 4).unfold(1, 6, 4)  # (rows, side, inputs, 6, 6)
         tiles = tiles.permute(3, 4, 0, 1, 2).reshape(36, -1)
         products = torch.bmm((before @ tiles).view(36, -1, x.shape[1]), kernels)
