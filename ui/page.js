@@ -42,3 +42,36 @@ window.addEventListener("picture", () => {
     bar.style.setProperty("--zero", `${(-100 * bar.min) / (bar.max - bar.min)}%`);
   }
 });
+
+// A mouse moves a slider 60 times a second and more; each move costs the page milliseconds that the picture needs.
+(() => {
+    const pause = 50; // milliseconds between two moves that the page is told of
+    let told = 0, waiting = null, timer = null;
+    const tell = () => {
+        clearTimeout(timer);
+        const bar = waiting;
+        waiting = null;
+        if (!bar) return;
+        told = performance.now();
+        const move = new Event("input", { bubbles: true });
+        move.late = true;
+        bar.dispatchEvent(move);
+    };
+    document.addEventListener("input", (event) => {
+        if (event.late || !event.target.matches("#sliders input[type=range]")) return;
+        const wait = told + pause - performance.now();
+        if (waiting && waiting !== event.target) tell();
+        if (wait <= 0) {
+            clearTimeout(timer);
+            waiting = null;
+            told = performance.now();
+            return;
+        }
+        event.stopImmediatePropagation();
+        clearTimeout(timer);
+        waiting = event.target;
+        timer = setTimeout(tell, wait);
+    }, true);
+    // Whoever lets go must find the last value told.
+    for (const end of ["pointerup", "change", "keyup"]) document.addEventListener(end, tell, true);
+})();
