@@ -8,8 +8,8 @@ from synthetic_checkpoints import nvidia, stylegan1
 from backends.checkpoints import CheckpointError
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
-from backends.networks import stylegan1 as first
 from backends.networks import resampling, stylegan2, winograd
+from backends.networks import stylegan1 as first
 from backends.weights import WeightsError
 
 CHANNELS, DIM = [6, 6, 6, 4], 16
