@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from backends.networks.stylegan2 import SLOPE, Mapping, series
+from backends.networks.mapping import SLOPE, Mapping, series
 
 EPSILON = 1e-8
 

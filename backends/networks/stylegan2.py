@@ -14,7 +14,9 @@ translates the public layouts. Two paths give the same numbers: `forward` is bat
 
 import math
 from collections.abc import Callable
-from itertools import count, pairwise, takewhile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -22,22 +24,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends.networks import winograd
+from backends.networks.mapping import SLOPE, Mapping, series
 from backends.networks.resampling import FILTER, blur, fir, rows, upsample
 
 GAIN = math.sqrt(2)  # of the leaky ReLU; positive, so that it may be moved in front of it
-SLOPE = 0.2
 EPSILON = 1e-8
-STRIP_BYTES = 16 << 20  # one strip's activations in `render`: they stay in the processor's cache
-
-
-class Mapping(nn.Sequential):
-    """f: Z -> W (StyleGAN, section 2), any depth; the output is one row, or one per layer (IDInvert)."""
-
-    def forward(self, z: Float[Tensor, "n z_dim"]) -> Float[Tensor, "n w_dim"]:
-        x = z * torch.rsqrt(z.square().mean(1, keepdim=True) + EPSILON)
-        for layer in self:
-            x = F.leaky_relu(layer(x), SLOPE)
-        return x
+STRIP_BYTES = 4 << 20  # one strip's activations in `render`: they stay in the processor's cache
 
 
 class StyledConv(nn.Module):
@@ -55,11 +47,11 @@ class StyledConv(nn.Module):
         self.style = nn.Linear(dim, inputs)
         self.strength = nn.Parameter(torch.empty(()))
         self.register_buffer("noise", torch.empty(side, side))
-        self._kept: dict[str, tuple[int, Tensor]] = {}
+        self._kept: dict[str, tuple[tuple[int, int], Tensor]] = {}
 
     def kept(self, name: str, compute: Callable[[Tensor], Tensor]) -> Tensor:
         """What `compute` makes of the weights, kept until they change (fine-tuning changes them in place)."""
-        version = self.weight._version
+        version = (self.weight.data_ptr(), self.weight._version)
         if name not in self._kept or self._kept[name][0] != version:
             self._kept[name] = (version, compute(self.weight.detach()))
         return self._kept[name][1]
@@ -79,14 +71,16 @@ class StyledConv(nn.Module):
     ) -> Float[Tensor, "n outputs side side"]:
         # Scaling the activations, not the weights, is the same function and one convolution for the batch.
         scales = self.style(w)
-        x = x * scales[:, :, None, None]
-        if self.up:
-            x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1)
-        else:
-            x = F.conv2d(x, self.weight, padding=1)
+        x = self.convolved(x * scales[:, :, None, None])
         x = x * self.demodulation(scales)[:, :, None, None]
         x = x + self.noise * self.strength + self.bias[:, None, None]
         return F.leaky_relu(x, SLOPE) * GAIN
+
+    def convolved(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs side side"]:
+        """The convolution alone, with what makes it upsample."""
+        if not self.up:
+            return F.conv2d(x, self.weight, padding=1)
+        return blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1)
 
     def folded(self, w: Float[Tensor, "1 dim"]) -> Float[Tensor, "outputs inputs 3 3"]:
         """The weights of one picture: style, demodulation and gain in them (equations 1 and 3)."""
@@ -95,21 +89,18 @@ class StyledConv(nn.Module):
 
     @property
     def whole(self) -> bool:
-        """Whether `render` does best to take whole pictures: many channels, through Winograd's algorithm."""
-        side = (
-            len(self.noise) // 4 if self.up else len(self.noise)
-        )  # four kernels in one need twice the tiles
-        return winograd.pays(self.weight, side)
+        """Whether Winograd's algorithm pays, which takes whole pictures."""
+        # The four kernels of an upsampling layer take longer to fetch, so they need more pixels to use them.
+        return winograd.pays(self.weight, len(self.noise) // 4 if self.up else len(self.noise))
 
     def render(self, x: Float[Tensor, "1 inputs h w"], w: Float[Tensor, "1 dim"]) -> Tensor:
         """The layer of a whole picture, on the fastest way."""
-        if not self.whole:
-            if self.up:
-                return self.upsampled(x, self.folded(w).transpose(0, 1), 0, len(self.noise))
-            return self.finish(F.conv2d(x, self.folded(w), GAIN * self.bias, padding=1), 0)
-        scales = self.style(w)  # goes into the activations, as the transformed kernels are kept
-        y = winograd.convolve(x * scales[:, :, None, None], self.kept("winograd", self._transformed))
-        y = winograd.shuffle(y) if self.up else y
+        scales = self.style(w)  # goes into the activations, which are smaller than the weights here
+        x = x * scales[:, :, None, None]
+        if self.whole:
+            y = winograd.convolve(x, self.kept("winograd", self._transformed), self.up)
+        else:
+            y = self.convolved(x)
         y.mul_(GAIN * self.demodulation(scales)[:, :, None, None]).add_(GAIN * self.bias[:, None, None])
         return self.finish(y, 0)
 
@@ -155,9 +146,7 @@ def squares(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "outpu
     return weight.square().sum((2, 3))
 
 
-def series(state: dict[str, Tensor], pattern: str, start: int = 0) -> list[str]:
-    """The keys `pattern` with `start`, `start` + 1, ... in it, as far as the state has them."""
-    return list(takewhile(state.__contains__, map(pattern.format, count(start))))
+workers = cache(lambda: ThreadPoolExecutor(2, "strips"))  # made when first needed
 
 
 class StyleGAN2(nn.Module):
@@ -218,7 +207,8 @@ class StyleGAN2(nn.Module):
         self, latents: Float[Tensor, "n layers dim"], levels: int | None = None
     ) -> Float[Tensor, "n 3 h w"]:
         """The same pictures without gradients; with `levels`, only the first resolutions (4 is the first)."""
-        return torch.cat([self._render(row[None], levels or len(self.rgbs)) for row in latents])
+        pictures = [self._render(row[None], levels or len(self.rgbs)) for row in latents]
+        return torch.cat(pictures) if len(pictures) != 1 else pictures[0].contiguous()
 
     def _render(self, latents: Float[Tensor, "1 layers dim"], levels: int) -> Float[Tensor, "1 3 h w"]:
         w = latents.transpose(0, 1)  # (layers, 1, dim)
@@ -241,7 +231,9 @@ class StyleGAN2(nn.Module):
         middle = up.render(x, w[2 * level - 1]) if up.whole else None
         up_weight, weight = up.folded(w[2 * level - 1]).transpose(0, 1), conv.folded(w[2 * level])
         features = torch.empty(1, channels, side, side, memory_format=torch.channels_last) if keep else x
-        for a in range(0, side, height):
+
+        @torch.no_grad()  # which threads do not inherit
+        def strip(a: int) -> None:
             b = min(a + height, side)
             if middle is None:
                 top, end = max(a - 1, 0), min(b + 1, side)  # rows that the second convolution sees
@@ -252,4 +244,7 @@ class StyleGAN2(nn.Module):
             image[:, :, a:b] += rgb(y, w[2 * level + 1])
             if keep:
                 features[:, :, a:b] = y
+
+        # Two strips at a time: while one copies or pads on one core, the other keeps the second core busy.
+        list(workers().map(strip, range(0, side, height)))
         return features, image

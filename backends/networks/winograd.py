@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 CHANNELS, SIDE = 256, 32  # the least inputs, and side of the input, at which it pays (measured with AVX-512)
-TILES = 128  # made and used at a time, so that they stay in the cache
 
 _INPUT = [  # B', with interpolation points 0, 1, -1, 2, -2 and infinity
     [4, 0, -5, 0, 1, 0],
@@ -50,7 +49,7 @@ def polyphase(
 ) -> Float[Tensor, "outputs4 inputs 3 3"]:
     """Zero insertion, `weight` as a transposed convolution and a filter of four taps, all as one convolution.
 
-    Its outputs are the four pixels that each input pixel becomes (see `shuffle`); nothing is approximated.
+    Its outputs are the four pixels that each input pixel becomes (see `convolve`); nothing is approximated.
     """
     phases = torch.zeros(2, 3, 3)  # output pixel, input pixel -1, 0 or 1, tap of the weight
     for phase, pixel, tap in itertools.product(range(2), range(3), range(3)):
@@ -60,13 +59,6 @@ def polyphase(
     return torch.einsum("yas,xbt,oist->yxoiab", phases, phases, weight).flatten(0, 2)
 
 
-def shuffle(x: Float[Tensor, "1 outputs4 h w"]) -> Float[Tensor, "1 outputs height width"]:
-    """Puts the outputs of `polyphase` where they belong; channels-last."""
-    height, width = x.shape[2:]
-    pixels = x[0].permute(1, 2, 0).view(height, width, 2, 2, -1).transpose(1, 2)  # (h, 2, w, 2, outputs)
-    return pixels.reshape(1, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
-
-
 def transform(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "36 inputs outputs"]:
     """GgG' of every kernel."""
     kernels = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (9, inputs, outputs)
@@ -74,22 +66,28 @@ def transform(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "36 
 
 
 def convolve(
-    x: Float[Tensor, "1 inputs side side"], kernels: Float[Tensor, "36 inputs outputs"]
-) -> Float[Tensor, "1 outputs side side"]:
-    """conv2d(x, weight, padding=1) from the transformed weight; `side` a multiple of four."""
-    side, channels = x.shape[2] // 4, kernels.shape[2]  # in tiles
+    x: Float[Tensor, "1 inputs side side"], kernels: Float[Tensor, "36 inputs outputs"], up: bool = False
+) -> Float[Tensor, "1 channels height width"]:
+    """conv2d(x, weight, padding=1) from the transformed weight; `side` a multiple of four.
+
+    With `up` the weight is that of `polyphase`, and its four outputs become the pixels of a doubled picture.
+    """
+    side, factor = x.shape[2] // 4, 2 if up else 1  # in tiles
+    channels = kernels.shape[2] // factor**2
     padded = F.pad(x[0].permute(1, 2, 0), (0, 0, 1, 1, 1, 1))
     before, after = _square(_INPUT, x), _square(_OUTPUT, x)
-    out = torch.empty(side, 4, side, 4, channels)
-    step = max(TILES // side, 1)
+    out = torch.empty(side, 4, factor, side, 4, factor, channels)
+    # As few tiles at a time as stay in the cache, but enough for the kernels that are fetched for them.
+    step = max(x.shape[1] // 2 // side, 1)
     for a in range(0, side, step):
         b = min(a + step, side)
         tiles = padded[4 * a : 4 * b + 2].unfold(0, 6, 4).unfold(1, 6, 4)  # (rows, side, inputs, 6, 6)
         tiles = tiles.permute(3, 4, 0, 1, 2).reshape(36, -1)
         products = torch.bmm((before @ tiles).view(36, -1, x.shape[1]), kernels)
-        strip = (after @ products.view(36, -1)).view(4, 4, b - a, side, channels)
-        out[a:b] = strip.permute(2, 0, 3, 1, 4)
-    return out.view(1, 4 * side, 4 * side, channels).permute(0, 3, 1, 2)
+        strip = (after @ products.view(36, -1)).view(4, 4, b - a, side, factor, factor, channels)
+        out[a:b] = strip.permute(2, 0, 4, 3, 1, 5, 6)
+    size = 4 * side * factor
+    return out.view(1, size, size, channels).permute(0, 3, 1, 2)
 
 
 def _square(matrix: list[list[int]], like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from backends.checkpoints.layouts import Layout, State, among
 from backends.checkpoints.layouts._stylegan1 import FUSED, Layer, assemble, facts
 from backends.checkpoints.layouts._stylegan2 import Dense
 from backends.checkpoints.objects import CheckpointError
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 
 class GenforceStyleGAN1(Layout):

@@ -5,7 +5,7 @@ from typing import Any
 from backends.checkpoints.layouts import Layout, State, among
 from backends.checkpoints.layouts._stylegan2 import Dense, Styled, assemble, facts
 from backends.checkpoints.objects import CheckpointError
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 
 class GenforceStyleGAN2(Layout):

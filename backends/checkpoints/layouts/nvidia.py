@@ -11,7 +11,7 @@ from torch import Tensor
 from backends.checkpoints.layouts import Layout, State, tensors
 from backends.checkpoints.layouts._stylegan2 import Dense, Styled, assemble, facts
 from backends.checkpoints.objects import CheckpointError, Opaque
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 
 class NVIDIA(Layout):

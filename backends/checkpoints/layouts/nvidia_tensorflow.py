@@ -8,7 +8,7 @@ from torch import Tensor
 from backends.checkpoints.layouts import Layout, State
 from backends.checkpoints.layouts._stylegan2 import Dense, Styled, assemble, facts
 from backends.checkpoints.objects import Array, CheckpointError, Opaque
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 
 class NVIDIATensorFlow(Layout):

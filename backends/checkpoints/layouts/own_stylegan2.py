@@ -3,7 +3,7 @@
 from typing import Any
 
 from backends.checkpoints.layouts import Layout, State, _stylegan2, tensors
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 
 class OwnStyleGAN2(Layout):

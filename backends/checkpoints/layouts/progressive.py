@@ -4,7 +4,7 @@ from typing import Any
 
 from backends.checkpoints.layouts import Layout, State, among
 from backends.checkpoints.objects import CheckpointError
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 
 class Progressive(Layout):

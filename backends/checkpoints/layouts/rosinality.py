@@ -8,7 +8,7 @@ from torch import Tensor
 from backends.checkpoints.layouts import Layout, State, tensors
 from backends.checkpoints.layouts._stylegan2 import Dense, Styled, assemble, facts
 from backends.checkpoints.objects import CheckpointError
-from backends.networks.stylegan2 import series
+from backends.networks.mapping import series
 
 FILTER = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
 
