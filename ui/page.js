@@ -45,7 +45,7 @@ window.addEventListener("picture", () => {
 
 // A mouse moves a slider 60 times a second and more; each move costs the page milliseconds that the picture needs.
 (() => {
-    const pause = 50; // milliseconds between two moves that the page is told of
+    const pause = 80; // milliseconds between two moves that the page is told of
     let told = 0, waiting = null, timer = null;
     const tell = () => {
         clearTimeout(timer);

@@ -20,8 +20,9 @@ def picture(image: Image.Image, alt: str, passing: bool = False) -> Picture:
 
     A `passing` picture is gone with the next move of a slider; fewer bytes make the page answer sooner.
     """
+    coarse = passing and image.width >= 256  # colours at half the size would show in a small picture
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80 if passing else 90, subsampling=0)
+    image.save(buffer, "JPEG", quality=80 if passing else 90, subsampling=2 if coarse else 0)
     return Picture(
         src=f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}", alt=alt, note=""
     )
