@@ -1,9 +1,12 @@
-"""Measure what directions really do, and name them after it.
+"""Measure what directions really do, name them after it, and whether sliders keep what their names promise.
 
     python cli.py evaluate directions --domain faces --out evaluation
+    python cli.py evaluate sliders --domain faces --samples 40 --out evaluation
 
-Writes directions.csv (all scores), directions.md (summary of the sources, names) and directions.png (the
-table in colours), and keeps the names for the page. Samples and step are those of configs/evaluation/.
+`directions` writes directions.csv (all scores), directions.md (summary of the sources, names) and
+directions.png (the table in colours), and keeps the names for the page; what was measured before is taken
+from the cache. `sliders` tries both ends of every slider whose name promises something. Samples and step are
+those of configs/evaluation/.
 """
 
 import argparse
@@ -14,21 +17,33 @@ from commands._common import domain_arguments, load_editor
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("what", choices=["directions"], help="what to measure")
+    parser.add_argument("what", choices=["directions", "sliders"], help="what to measure")
     parser.add_argument("--source", action="append", help="only this source of directions; may be repeated")
     parser.add_argument("--count", type=int, help="how many directions of a source at most")
     parser.add_argument("--samples", type=int, help="samples that every direction is tried on")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
+    parser.add_argument("--names", type=Path, help="JSON file for the names (default: in the cache)")
     domain_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure all directions of the chosen sources on the same samples."""
-    from evaluation import settings
-    from evaluation.report import report
+    from evaluation import report, settings, sliders
+    from evaluation.effects import Measure
 
     editor = load_editor(options)
     overrides = {"samples": options.samples} if options.samples else {}
     evaluation = settings.read(editor.name, **overrides)
-    report(editor, evaluation, options.source or list(editor.sources), options.out, options.count)
+    chosen = report.sources(editor, evaluation, options.source or ())
+    if options.what == "directions":
+        report.report(editor, evaluation, chosen, options.out, options.count, options.names)
+        return 0
+    measure = Measure(editor.generator, evaluation)
+    listed = [
+        d
+        for source in chosen.values()
+        if source.keepable(editor.generator)
+        for d in source.directions(editor.generator)
+    ]
+    sliders.write(options.out, sliders.ends(measure, {d.name: d for d in listed[: options.count]}))
     return 0

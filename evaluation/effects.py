@@ -1,12 +1,12 @@
 """What a step along each direction does to every score, on the same samples for all directions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-from tqdm import tqdm
 
 import scorers
 from backends import Latents, losses
@@ -14,17 +14,20 @@ from backends.generators import Generator
 from directions import Direction
 from evaluation.settings import Evaluation
 
-IDENTITY_SIDE = 256  # pixels of the pictures whose identity is compared
+SAME = 0.36  # squared distance of dlib's descriptors below which it says it is the same person
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Means over the samples of a step to the positive side; the other side counts with its sign turned."""
+    """Means over the samples of a step to the positive side.
+
+    Every other sample is moved to the negative side instead, and counts with its sign turned: a direction
+    that only works one way, or moves a score up on both sides, has no large effect.
+    """
 
     changes: Float[Tensor, " scores"]  # in standard deviations of the score over the samples
-    agreement: Float[Tensor, " scores"]  # share of samples that both ends move the way of the mean
-    identity: float  # share of pictures in which dlib's network still sees the same person, both ends
-    movement: Float[Tensor, " scores"]  # mean size of the change, whatever its sign
+    agreement: Float[Tensor, " scores"]  # share of samples that move the way of the mean
+    identity: float  # share of pictures in which dlib's network still sees the same person
 
     def purity(self, columns: list[int]) -> float:
         """Share of the largest change in all that change: 1 = nothing else does."""
@@ -36,11 +39,9 @@ class Effect:
 class Base:
     """The unedited samples."""
 
-    latents: Latents
     scores: Float[Tensor, "n scores"]
     deviation: Float[Tensor, " scores"]
     descriptors: Float[Tensor, "n 128"]
-    names: list[str]  # of the scores
 
 
 class Measure:
@@ -49,43 +50,47 @@ class Measure:
     def __init__(self, generator: Generator, evaluation: Evaluation):
         self.generator, self.evaluation = generator, evaluation
         self.scorers = evaluation.built()
+        self.names = scorers.names(self.scorers)
         seeds = list(range(evaluation.seed, evaluation.seed + evaluation.samples))
-        latents = generator.sample(seeds, evaluation.truncation)
-        scores, descriptors = self._seen(latents)
-        deviation = scores.std(0).clamp(min=1e-6)
-        self.base = Base(latents, scores, deviation, descriptors, scorers.names(self.scorers))
+        self.latents = generator.sample(seeds, evaluation.truncation)
+
+    @cached_property
+    def base(self) -> Base:
+        """Rendered when the first direction needs it: not at all, if all were measured before."""
+        scores, descriptors = self._seen(self.latents)
+        return Base(scores, scores.std(0).clamp(min=1e-6), descriptors)
 
     def effect(self, direction: Direction) -> Effect:
-        """The mean effect of one step, from both sides."""
-        base, step = self.base, self.evaluation.step
-        move = step * direction.step(base.latents)
-        sides, same = [], []
-        for sign in (1, -1):
-            scores, descriptors = self._seen(base.latents + sign * move)
-            sides.append(sign * (scores - base.scores) / base.deviation)
-            same.append(losses.identity(descriptors, base.descriptors) < 0.36)
-        changes = torch.stack(sides)  # (2, n, scores)
-        mean = changes.mean((0, 1))
-        return Effect(
-            changes=mean,
-            agreement=(changes * mean.sign() > 0).all(0).float().mean(0),
-            identity=float(torch.stack(same).float().mean()),
-            movement=changes.abs().mean((0, 1)),
-        )
+        """The mean effect of one step."""
+        sign = torch.ones(len(self.latents))
+        sign[1::2] = -1
+        changes, same = self.moved(direction, self.evaluation.step * sign)
+        changes = changes * sign[:, None]
+        mean = changes.mean(0)
+        return Effect(mean, (changes * mean.sign() > 0).float().mean(0), float(same.float().mean()))
 
-    def effects(self, directions: Iterable[Direction]) -> dict[str, Effect]:
-        """By the name of the direction."""
-        listed = list(directions)
-        return {d.name: self.effect(d) for d in tqdm(listed, "directions", disable=None)}
+    def moved(
+        self, direction: Direction, strength: Float[Tensor, " n"]
+    ) -> tuple[Float[Tensor, "n scores"], Bool[Tensor, " n"]]:
+        """Per sample, the changes in standard deviations, and whether the person stays the same."""
+        strength = strength.to(self.latents)[:, None, None]
+        scores, descriptors = self._seen(self.latents + strength * direction.step(self.latents))
+        changes = (scores - self.base.scores) / self.base.deviation
+        return changes, losses.identity(descriptors, self.base.descriptors) < SAME
 
     @torch.no_grad()
     def _seen(self, latents: Latents) -> tuple[Float[Tensor, "n scores"], Float[Tensor, "n 128"]]:
-        scores, descriptors = [], []
-        size = self.evaluation.batch
-        for start in range(0, len(latents), size):
-            images = self.generator.render(latents[start : start + size], preview=True).clamp(-1, 1)
-            names = [f"seed {self.evaluation.seed + i}" for i in range(start, start + len(images))]
-            scores.append(scorers.score(self.scorers, images, names))
-            small = losses.resize(images, IDENTITY_SIDE) if images.shape[-1] > IDENTITY_SIDE else images
-            descriptors.append(losses.descriptors(small).cpu())
+        parts = [
+            (self._scores(i, images), losses.descriptors(images).cpu())
+            for i, images in self._pictures(latents)
+        ]
+        scores, descriptors = zip(*parts, strict=True)
         return torch.cat(scores), torch.cat(descriptors)
+
+    def _pictures(self, latents: Latents) -> Iterator[tuple[int, Tensor]]:
+        for start in range(0, len(latents), self.evaluation.batch):
+            yield start, scorers.pictures(self.generator, latents[start : start + self.evaluation.batch])
+
+    def _scores(self, start: int, images: Tensor) -> Float[Tensor, "n scores"]:
+        names = [f"seed {self.evaluation.seed + i}" for i in range(start, start + len(images))]
+        return scorers.score(self.scorers, images, names)

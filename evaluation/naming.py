@@ -17,7 +17,8 @@ from editor import Editor
 from evaluation.effects import Effect
 from evaluation.settings import Evaluation
 
-SHIPPED = Path(__file__).parent.parent / "configs" / "evaluation" / "names"
+ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
+SHIPPED = ROOT / "configs" / "evaluation" / "names"
 WEAK = 0.25  # standard deviations a step: a direction with less in its best score does nothing worth a name
 BROKEN = 0.5  # share of pictures that must still show the same person, or else an impure direction destroys
 
@@ -45,15 +46,24 @@ def names(editor: Editor, source: str) -> dict[str, Named]:
 
 
 def key(fingerprint: str, source: DirectionSource) -> str:
-    """Changes with the generator and with every setting that decides what the directions are.
+    """Changes with the generator, with every setting that decides what the directions are, and with the
+    content of the files that the settings name.
 
     Settings at their defaults do not count, so that a source may get new ones.
     """
     usual = {field.name: _default(field) for field in fields(source)}  # type: ignore[arg-type]
     stated = asdict(source).items()  # type: ignore[call-overload]
     settings = {name: value for name, value in stated if name != "count" and value != usual[name]}
-    text = json.dumps([fingerprint, type(source).__module__, settings], sort_keys=True, default=str)
+    parts = [fingerprint, type(source).__module__, settings, *_contents(settings)]
+    text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _contents(settings: Mapping[str, Any]) -> list[str]:
+    """Digests of the files of `file` and `files`; a source without files has none."""
+    named = [settings.get("file", ""), *settings.get("files", {}).values()]
+    paths = [ROOT / name for name in named if name]
+    return [cache.digest(path) for path in paths if path.is_file()]
 
 
 def _default(field: Field[Any]) -> object:

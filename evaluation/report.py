@@ -1,45 +1,73 @@
 """`python cli.py evaluate directions`: measures sources on the same samples, writes tables, keeps names."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from directions import Direction, DirectionSource
 from editor import Editor
-from evaluation import naming, tables
+from evaluation import measured, naming, tables
 from evaluation.effects import Measure
 from evaluation.settings import Evaluation
 from evaluation.tables import Row, Summary
+from plugins import ConfigError, build
 
 log = logging.getLogger(__name__)
+
+
+def sources(editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = ()) -> dict[str, DirectionSource]:
+    """The domain's sources, and those that the evaluation compares them with; or those that are wanted.
+
+    Raises ConfigError for a wanted one that does not exist.
+    """
+    others = {
+        label: build(DirectionSource, settings, f"sources: {label}")
+        for label, settings in evaluation.sources.items()
+        if label not in editor.sources
+    }
+    found = {label: editor.source(label) for label in editor.sources} | others
+    if unknown := [label for label in wanted if label not in found]:
+        raise ConfigError(f"no source is called {unknown[0]!r}; there are: {', '.join(found)}")
+    return {label: found[label] for label in wanted or found}
 
 
 def report(
     editor: Editor,
     evaluation: Evaluation,
-    sources: Sequence[str],
+    chosen: Mapping[str, DirectionSource],
     out: Path,
     count: int | None = None,
     kept: Path | None = None,
 ) -> list[Summary]:
     """Writes directions.csv, .md and .png to `out` and the names to `kept` (the cache by default)."""
     measure = Measure(editor.generator, evaluation)
-    scores = measure.base.names
+    scores = measure.names
     columns = [scores.index(score) for score in evaluation.words]
     rows: list[Row] = []
     summaries: list[Summary] = []
-    for source in sources:
-        effects = measure.effects(editor.directions(source, None, count).values())
-        own = bool(editor.source(source).keepable(editor.generator))  # directions with names of their own
+    for label, source in chosen.items():
+        listed = _directions(editor, label, source)[:count]
+        if not listed:
+            continue
+        effects = measured.effects(measure, listed, label)
+        own = bool(source.keepable(editor.generator))  # directions with names of their own
         named = {n: naming.name(n, effect, evaluation, scores, own) for n, effect in effects.items()}
-        mine = [Row(source, n, named[n].label, effect) for n, effect in effects.items()]
+        mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]
         rows += mine
-        summaries.append(tables.summary(source, mine, columns))
-        naming.keep(
-            editor.name, {naming.key(editor.generator.fingerprint, editor.source(source)): named}, kept
-        )
-        log.info("%s: %d directions measured", source, len(mine))
+        summaries.append(tables.summary(label, mine, columns))
+        naming.keep(editor.name, {naming.key(editor.generator.fingerprint, source): named}, kept)
+        log.info("%s: %d directions measured", label, len(mine))
         _write(out, rows, summaries, scores, columns)  # after every source: nothing is lost when interrupted
     return summaries
+
+
+def _directions(editor: Editor, label: str, source: DirectionSource) -> list[Direction]:
+    """None of a source whose file is not there: the others are still compared."""
+    try:
+        return source.directions(editor.generator)
+    except ConfigError as error:
+        log.warning("%s is left out: %s", label, error)
+        return []
 
 
 def _write(

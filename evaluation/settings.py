@@ -20,12 +20,20 @@ class Evaluation:
 
     scorers: list[dict[str, Any]]  # preferably not those that directions were fitted to
     words: dict[str, list[str]]  # score -> what more of it is called, and what less; only these give names
-    samples: int = 200
+    samples: int = 200  # every direction is tried on all of them, on one side each
     seed: int = 500_000  # of the first sample; boundaries were fitted to seeds from 0 on
     truncation: float = 0.7
-    step: float = 1.0  # strength on either side
+    step: float = 1.0  # strength
     batch: int = 4
-    titles: dict[str, str] = field(default_factory=dict)  # score -> column title, where it should differ
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)  # to compare with, beside the domain's
+    sliders: dict[str, str] = field(
+        default_factory=dict
+    )  # direction -> the score it promises; "-young" = less
+
+    def promise(self, slider: str) -> tuple[str, int]:
+        """Score and sign of a direction of `sliders`."""
+        score = self.sliders[slider]
+        return score.removeprefix("-"), -1 if score.startswith("-") else 1
 
     def built(self) -> list[Scorer]:
         """The scorers. Raises ConfigError."""

@@ -10,7 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Images
+from backends import Images, Latents, losses
+from backends.generators import Generator
+
+SIDE = 256  # pixels of the pictures that scorers look at, where the generator's are not smaller
 
 
 class Scorer(ABC):
@@ -27,6 +30,17 @@ class Scorer(ABC):
 
         `samples` names the images ("seed 7"), for labels that people gave; most scorers read pixels only.
         """
+
+    def content(self) -> str:
+        """Tells one version of the files that are read from another; "" for scorers without files."""
+        return ""
+
+
+@torch.no_grad()
+def pictures(generator: Generator, latents: Latents) -> Images:
+    """What is scored: the fast path's pictures within [-1, 1], SIDE pixels or as large as they are."""
+    images = generator.render(latents, preview=generator.size >= 2 * SIDE).clamp(-1, 1)
+    return losses.resize(images, SIDE) if images.shape[-1] > SIDE else images
 
 
 @torch.no_grad()

@@ -39,6 +39,9 @@ class Attributes(Scorer):
         wanted = [name.strip() for name in self.only.split(",") if name.strip()]
         return wanted or known
 
+    def content(self) -> str:
+        return weights.fingerprint(self.weights)
+
     @torch.no_grad()
     def score(self, images: Images, samples: Sequence[str]) -> Float[Tensor, "n scores"]:
         network, known, tensors = self._heads

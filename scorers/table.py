@@ -44,6 +44,9 @@ class Table(Scorer):
     def names(self) -> list[str]:
         return self._content[0]
 
+    def content(self) -> str:
+        return repr(self._content)
+
     def score(self, images: Images, samples: Sequence[str]) -> Float[Tensor, "n scores"]:
         """Unknown samples get NaN."""
         titles, numbers = self._content

@@ -8,9 +8,9 @@ import torch
 import evaluation
 from directions import Direction
 from editor import Editor
-from evaluation import naming, tables
+from evaluation import measured, naming, sliders, tables
 from evaluation.effects import Effect, Measure
-from evaluation.report import report
+from evaluation.report import report, sources
 from evaluation.settings import Evaluation, read
 from plugins import ConfigError
 
@@ -36,7 +36,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 def effect(brightness, warmth, identity=1.0):
     changes = torch.tensor([brightness, warmth])
-    return Effect(changes, torch.ones(2), identity, changes.abs())
+    return Effect(changes, torch.ones(2), identity)
 
 
 def test_names_say_what_changes_most_and_which_way(settings):
@@ -54,16 +54,75 @@ def test_a_zero_move_changes_nothing(toy, settings):
     assert measured.identity == 1
 
 
-def test_effects_turn_with_the_direction(toy, settings):
-    direction = next(iter(toy.directions("SeFa").values()))
-    turned = Direction("back", lambda latents: -direction.step(latents), -3, 3)
+def brighter(toy, strength=0.3):
+    """Moves every latent up the gradient of its own picture's brightness."""
+
+    def step(latents):
+        with torch.enable_grad():
+            leaf = latents.detach().requires_grad_()
+            toy.generator.synthesize(leaf).mean().backward()
+        return strength * torch.nn.functional.normalize(leaf.grad.flatten(1), dim=1).view_as(latents)
+
+    return Direction("brighter", step, -1, 1)
+
+
+def test_effects_have_the_sign_of_the_direction(toy, settings):
+    up = brighter(toy)
     measure = Measure(toy.generator, settings)
-    assert torch.allclose(measure.effect(direction).changes, -measure.effect(turned).changes, atol=1e-5)
+    down = measure.effect(Direction("darker", lambda latents: -up.step(latents), -3, 3))
+    found = measure.effect(up)
+    column = measure.names.index("brightness")
+    assert found.changes[column] > 0.1
+    assert down.changes[column] < -0.1
+    assert found.agreement[column] > 0.9
+
+
+def test_a_score_that_rises_on_both_sides_has_no_effect(toy, settings, monkeypatch):
+    """As contrast does when any move leads away from the mean."""
+    measure = Measure(toy.generator, settings)
+    moved = torch.ones(12, len(measure.names)), torch.ones(12, dtype=torch.bool)
+    monkeypatch.setattr(measure, "moved", lambda *_: moved)
+    assert measure.effect(brighter(toy)).changes.abs().max() == 0
+
+
+def test_measured_effects_come_from_the_cache(toy, settings, monkeypatch):
+    first = measured.effect(Measure(toy.generator, settings), brighter(toy))
+    monkeypatch.setattr(Measure, "effect", lambda *_: pytest.fail("measured again"))
+    again = measured.effect(Measure(toy.generator, settings), brighter(toy))
+    assert torch.allclose(first.changes, again.changes)
+    assert again.identity == first.identity
+    keys = {
+        measured.key(Measure(toy.generator, changed), direction)
+        for changed in (settings, Evaluation(settings.scorers, settings.words, samples=12, step=0.5))
+        for direction in (brighter(toy), brighter(toy, 0.6))
+    }
+    assert len(keys) == 4
+
+
+def test_sliders_keep_what_their_names_promise_or_not(toy, settings, tmp_path):
+    settings.sliders = {"brighter": "brightness", "darker": "-brightness", "warmer": "warmth"}
+    up = brighter(toy, 0.5)
+    tried = {
+        "brighter": up,
+        "darker": Direction("darker", up.step, -1, 1),  # does the opposite of its name
+        "warmer": Direction.linear("warmer", torch.zeros(6, 16), 0, 1),  # does nothing
+        "unnamed": up,
+    }
+    bright, dark, warm = sliders.ends(Measure(toy.generator, settings), tried)
+    assert bright.kept
+    assert (bright.right_low, bright.right_high) >= (0.9, 0.9)
+    assert bright.change_low < 0 < bright.change_high
+    assert not dark.kept
+    assert dark.right_high == 0
+    assert not warm.kept
+    sliders.write(tmp_path, [bright, dark, warm])
+    assert "| brighter | -1, 1 |" in (tmp_path / "sliders.md").read_text()
+    assert len((tmp_path / "sliders.csv").read_text().splitlines()) == 4
 
 
 def test_report_writes_tables_and_names_that_the_page_finds(toy, settings, tmp_path):
     assert evaluation.names(toy, "SeFa") == {}
-    [summary] = report(toy, settings, ["SeFa"], tmp_path / "out")
+    [summary] = report(toy, settings, sources(toy, settings, ["SeFa"]), tmp_path / "out")
     found = evaluation.names(toy, "SeFa")
     assert set(found) == set(toy.directions("SeFa"))
     assert summary.directions == len(found)
@@ -83,6 +142,32 @@ def test_names_belong_to_one_generator_and_one_setting(toy):
     assert naming.key("a", source) != naming.key("b", source)
     assert naming.key("a", source) != naming.key("a", toy.source("SeFa", layers="0-1"))
     assert naming.key("a", source) == naming.key("a", toy.source("SeFa", count=3))
+
+
+def test_names_change_with_the_content_of_a_file(tmp_path):
+    from directions.interfacegan import InterFaceGAN
+
+    file = tmp_path / "mine.safetensors"
+    source = InterFaceGAN(file=str(file))
+    keys = {naming.key("a", source)}
+    for content in (b"one", b"another"):
+        file.write_bytes(content)
+        keys.add(naming.key("a", source))
+    assert len(keys) == 3
+    assert len({naming.key("a", InterFaceGAN(files={"x": str(file)})), *keys}) == 4
+
+
+def test_other_sources_are_compared_and_missing_files_left_out(toy, settings, tmp_path):
+    settings.sources = {
+        "SeFa coarse": {"name": "sefa", "layers": "0-1", "count": 2},
+        "LatentCLR": {"name": "latentclr", "file": "weights/nowhere.pt"},
+    }
+    chosen = sources(toy, settings, ["SeFa coarse", "LatentCLR"])
+    [summary] = report(toy, settings, chosen, tmp_path)
+    assert summary.source == "SeFa coarse"
+    assert set(sources(toy, settings)) == {*toy.sources, "SeFa coarse", "LatentCLR"}
+    with pytest.raises(ConfigError, match="no source is called 'x'; there are: "):
+        sources(toy, settings, ["x"])
 
 
 def test_diversity_of_equal_and_of_different_directions():

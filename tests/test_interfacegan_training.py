@@ -115,6 +115,29 @@ def test_interrupted_sampling_continues_with_the_same_samples(tmp_path):
         collect(generator, [colour], tmp_path / "b", 200, truncation=0.5)
 
 
+def test_another_scorer_reads_the_kept_pictures(tmp_path, monkeypatch):
+    generator, colour = build(Generator, {"name": "toy", "size": 16}), build(Scorer, {"name": "colour"})
+    first = collect(generator, [colour], tmp_path, 100)
+    monkeypatch.setattr(type(generator), "render", lambda *_, **__: pytest.fail("rendered again"))
+    wider = build(Scorer, {"name": "colour", "border": 0.3})
+    again = collect(generator, [wider], tmp_path, 100)
+    assert torch.equal(again.latents, first.latents)
+    assert torch.equal(again.scores[:, 0], first.scores[:, 0])  # brightness
+    background = first.names.index("background brightness")
+    assert not torch.equal(again.scores[:, background], first.scores[:, background])
+
+
+def test_kept_pictures_are_those_of_the_generator(tmp_path):
+    import scorers
+    from training.samples import _pictures
+
+    generator, colour = build(Generator, {"name": "toy", "size": 64}), build(Scorer, {"name": "colour"})
+    collect(generator, [colour], tmp_path, 100)
+    kept = _pictures(tmp_path / "000000.zip").float() / 127.5 - 1
+    drawn = scorers.pictures(generator, generator.sample(list(range(100)), 1.0))
+    assert (kept - drawn).abs().mean() < 0.02
+
+
 def test_logistic_heads_learn_and_are_judged():
     points, labels = clouds(count=600, overlap=0.4)
     truth = torch.stack([labels, -labels], dim=1) > 0

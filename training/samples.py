@@ -1,15 +1,24 @@
-"""Samples of a generator with the scores of their pictures, in shards: an interrupted run continues."""
+"""Samples of a generator, their pictures and scores, in shards: an interrupted run continues.
 
+A shard is three files: latents (.npz), pictures (.zip of JPEGs, to look at with any viewer) and a table of
+scores per scorer (.npy). Pictures are kept because they take most of the time: a scorer that is added or
+changed later reads them, and nothing is rendered twice.
+"""
+
+import hashlib
+import io
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy import ndarray
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -21,6 +30,7 @@ from scorers import Scorer
 
 log = logging.getLogger(__name__)
 SHARD = 100  # samples in a file
+QUALITY = 95  # of the JPEGs: scores then change by 1 % of their standard deviation
 
 
 @dataclass(frozen=True)
@@ -41,36 +51,38 @@ def collect(
     mixed: bool = False,
     batch: int = 4,
 ) -> Samples:
-    """Latents of the seeds 0...count - 1 and the scores of their previews, from `folder` where it has them.
+    """Latents of the seeds 0...count - 1 and the scores of their pictures, from `folder` where it has them.
 
     `mixed` takes the rows of a latent from two samples, cut at a random layer (StyleGAN, section 3.1), so
     that boundaries in W+ can differ from layer to layer.
 
-    Raises ConfigError when `folder` holds something else.
+    Raises ConfigError when `folder` holds samples of something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _check(
+        folder / "about.json",
+        {"fingerprint": generator.fingerprint, "truncation": truncation, "mixed": mixed},
+    )
     names = scorers.names(measured)
-    about = {"fingerprint": generator.fingerprint, "scores": names, "truncation": truncation, "mixed": mixed}
-    _check(folder / "about.json", about)
     shards = []
     for start in tqdm(range(0, count, SHARD), "samples", unit="shard", disable=None):
+        seeds = list(range(start, start + SHARD))
         file = folder / f"{start:06d}.npz"
         if not file.is_file():
-            seeds = list(range(start, start + SHARD))
             latents = _latents(generator, seeds, truncation, mixed)
-            scores = _scores(generator, measured, latents, [f"seed {seed}" for seed in seeds], batch)
-            kept = latents if mixed else latents[:, :1]
-            store(file, latents=kept.cpu().numpy(), scores=scores.numpy())
+            whole(file.with_suffix(".zip"), lambda partial, w=latents: _draw(generator, w, partial, batch))
+            kept = (latents if mixed else latents[:, :1]).cpu().numpy()
+            whole(file, lambda partial, kept=kept: np.savez(partial, latents=kept))
         with np.load(file) as shard:
-            shards.append((shard["latents"], shard["scores"]))
+            shards.append((shard["latents"], _scores(measured, file.with_suffix(".zip"), seeds)))
     latents, scores = (torch.from_numpy(np.concatenate(parts)[:count]) for parts in zip(*shards, strict=True))
     return Samples(latents, scores, names)
 
 
-def store(file: Path, **arrays: ndarray) -> None:
-    """A shard is there whole or not at all."""
-    partial = file.with_name(f"{file.stem}.part.npz")
-    np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
+def whole(file: Path, write: Callable[[Path], object]) -> None:
+    """The file is there completely or not at all."""
+    partial = file.with_name(f"{file.stem}.part{file.suffix}")
+    write(partial)
     partial.replace(file)
 
 
@@ -84,18 +96,56 @@ def _latents(generator: Generator, seeds: list[int], truncation: float, mixed: b
     return latents
 
 
-def _scores(
-    generator: Generator, measured: Sequence[Scorer], latents: Latents, samples: list[str], batch: int
-) -> Float[Tensor, "n scores"]:
-    rows = []
-    for start in range(0, len(latents), batch):
-        images = generator.render(latents[start : start + batch], preview=True)
-        rows.append(scorers.score(measured, images, samples[start : start + batch]))
-    return torch.cat(rows)
+def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> None:
+    """An archive of small pictures, made by the generator's fast path."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for start in range(0, len(latents), batch):
+            images = scorers.pictures(generator, latents[start : start + batch])
+            pixels = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+            for i, picture in enumerate(pixels, start):
+                stream = io.BytesIO()
+                Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+                archive.writestr(f"{i:03d}.jpg", stream.getvalue())
+
+
+def _scores(measured: Sequence[Scorer], archive: Path, seeds: list[int]) -> Float[ndarray, "n scores"]:
+    """The tables of all scorers side by side; those that are not there yet are made from the pictures."""
+    tables, images = [], None
+    for scorer in measured:
+        file = archive.with_name(f"{archive.stem}_{_key(scorer)}.npy")
+        if not file.is_file():
+            images = _pictures(archive) if images is None else images
+            table = _table(scorer, images, [f"seed {seed}" for seed in seeds])
+            whole(file, lambda partial, table=table: np.save(partial, table))
+        tables.append(np.load(file))
+    return np.concatenate(tables, axis=1)
+
+
+def _table(
+    scorer: Scorer, pictures: UInt8[Tensor, "n 3 size size"], samples: list[str], batch: int = 10
+) -> Float[ndarray, "n scores"]:
+    rows = [
+        scorers.score([scorer], part.float() / 127.5 - 1, samples[start : start + batch])
+        for start, part in zip(range(0, len(samples), batch), pictures.split(batch), strict=True)
+    ]
+    return torch.cat(rows).numpy()
+
+
+def _pictures(archive: Path) -> UInt8[Tensor, "n 3 size size"]:
+    with zipfile.ZipFile(archive) as content:
+        pixels = [np.array(Image.open(io.BytesIO(content.read(name)))) for name in sorted(content.namelist())]
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+
+
+def _key(scorer: Scorer) -> str:
+    """Changes with what decides a scorer's numbers: its settings, and the content of its files."""
+    kind = type(scorer).__module__.rpartition(".")[2]
+    text = json.dumps([asdict(scorer), scorer.content()], sort_keys=True, default=str)  # type: ignore[call-overload]
+    return f"{kind}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def _check(file: Path, about: dict[str, object]) -> None:
-    """The folder's shards were made for this generator and these scorers; an empty folder is labelled."""
+    """The folder's shards were made for this generator; an empty folder is labelled."""
     if file.is_file():
         if json.loads(file.read_text()) != about:
             raise ConfigError(
