@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 from yaml import YAMLError
 
-from backends import Latents
+from backends import Backend, Latents
 from backends.aligners import Aligner, Subject
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
@@ -99,9 +99,9 @@ class Editor:
             raise ConfigError(f"no domain is called {name!r}; there are: {', '.join(known)}")
         return cls(name, read_domain(folder / f"{name}.yaml", overrides))
 
-    def required(self) -> list[str]:
-        """Entries of backends/weights.yaml that using every part of this domain reads."""
-        parts = [self.generator, self.aligner, *self.inverters.values()]
+    def required(self, *parts: Backend) -> list[str]:
+        """Entries of backends/weights.yaml that these parts of the domain read; without any, all parts."""
+        parts = parts or (self.generator, self.aligner, *self.inverters.values())
         return list(dict.fromkeys(name for part in parts for name in part.required()))
 
     # photograph -> inversion

@@ -26,6 +26,7 @@ class Settings:
     source: dict[str, Any]
     members: dict[str, dict[str, Any]]
     converter: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,22 @@ class Entry:
     source: Source
     members: dict[str, Member]  # by file name in the cache
     converter: str  # module of backends/converters/ that makes the state dict, "" = none is needed
+    optional: bool = False  # of a large public model: fetched when somebody chooses it, not beforehand
 
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) of the only member, or of the list of members as `sha256sum` would print it."""
-        if len(self.members) == 1:
-            return next(iter(self.members.values())).sha256
-        lines = [f"{member.sha256}  {name}\n" for name, member in sorted(self.members.items())]
+    def bytes(self) -> int:
+        """Of all members together."""
+        return sum(member.size for member in self.members.values())
+
+    def fingerprint(self, known: Mapping[str, str]) -> str:
+        """SHA-256 (hex) of the only member, or of the list of members as `sha256sum` would print it.
+
+        `known` are hashes of members for which the manifest has none.
+        """
+        hashes = {name: member.sha256 or known.get(name, "") for name, member in self.members.items()}
+        if len(hashes) == 1 and (only := next(iter(hashes.values()))):
+            return only
+        lines = [f"{sha256 or self.name}  {name}\n" for name, sha256 in sorted(hashes.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -79,4 +89,9 @@ def _entry(name: str, raw: object, where: str) -> Entry:
         for key, member in settings.members.items()
     }
     source = plugins.build(Source, settings.source, f"{where}: source")  # type: ignore[type-abstract]
-    return Entry(name, settings.description, settings.licence, source, members, settings.converter)
+    for key, member in members.items():
+        if not member.sha256 and not source.pinned:
+            raise plugins.ConfigError(f"{where}: members: {key}: sha256 is needed for files of this source")
+    return Entry(
+        name, settings.description, settings.licence, source, members, settings.converter, settings.optional
+    )

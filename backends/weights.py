@@ -2,16 +2,17 @@
 
     path(name)         a published file, as it is (dlib reads its own format)
     state(name)        a state dict, converted to safetensors once
+    prepare(name)      all of the work that comes before
     fingerprint(name)  tells one version of the weights from another, without reading them
 
-Content is compared with the SHA-256 of `weights.yaml` when a process first uses it, so a file that was cut
-off or changed is fetched again instead of being believed.
+Content is compared with its SHA-256 when a process first uses it (`hashes.py`), so a file that was cut off or
+changed is fetched again instead of being believed.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import plugins
-from backends import cache, converters, manifest, sources
+from backends import cache, converters, hashes, manifest, sources
 from backends.manifest import Entry
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Status:
     bytes: int  # of the files in the cache
     download: int  # bytes to transfer for them; entries of one archive share it
     by_hand: str  # what to put where on a machine without a network
+    optional: bool = False  # only fetched when somebody asks for it
 
 
 def entries() -> dict[str, Entry]:
@@ -60,27 +62,35 @@ def entries() -> dict[str, Entry]:
     return _entries(manifest.FILE)
 
 
-def status() -> list[Status]:
-    """Every entry of the manifest; reads the cached files, never the network."""
+def status(names: Collection[str] | None = None) -> list[Status]:
+    """Every entry, or those with these names; reads the cached files, never the network."""
     return [
         Status(
             name=entry.name,
             description=entry.description,
             licence=entry.licence,
             source=entry.source.address,
-            cached=not _missing(entry),
-            bytes=sum(member.size for member in entry.members.values()),
+            cached=not hashes.missing(entry),
+            bytes=entry.bytes,
             download=entry.source.download(entry.members),
             by_hand=_by_hand(entry),
+            optional=entry.optional,
         )
         for entry in entries().values()
+        if names is None or entry.name in names
     ]
+
+
+def absent(name: str) -> Entry | None:
+    """The entry, if the cache lacks it; looks at sizes only, for lists that must be quick."""
+    entry = entries().get(name)  # None for the path of somebody's own file
+    return entry if entry and not hashes.there(entry) else None
 
 
 def fingerprint(name: str) -> str:
     """SHA-256 (hex) of the weights: the manifest's, or the file's if `name` is a path to a `.safetensors`."""
     file = _own(name)
-    return cache.digest(file) if file else _entry(name).fingerprint
+    return cache.digest(file) if file else hashes.fingerprint(_entry(name))
 
 
 def path(name: str, member: str | None = None) -> Path:
@@ -105,25 +115,31 @@ def state(name: str) -> dict[str, Tensor]:
     """
     if own := _own(name):
         return _load(own)
+    prepare(name)
+    return _load(cache.folder() / name / STATE if _entry(name).converter else path(name))
+
+
+def prepare(name: str) -> None:
+    """Brings an entry into the cache and converts it, without loading it. Raises WeightsError."""
     entry = _entry(name)
     if not entry.converter:
-        return _load(path(name))
-    key, file = _conversion(entry), cache.folder() / name / STATE
-    if not _converted(file, key):
+        return fetch(name)
+    file = cache.folder() / name / STATE
+    if not _converted(file, _conversion(entry)):
         fetch(name)
         with _storing(entry) as scratch:
+            key = _conversion(entry)
             if not _converted(file, key):  # another process may have been first
                 _convert(entry, key, scratch)
-    return _load(file)
 
 
 def fetch(name: str) -> None:
     """Brings what is missing of an entry, or has changed, into the cache. Raises WeightsError."""
     entry = _entry(name)
-    if not _missing(entry):
+    if not hashes.missing(entry):
         return
     with _storing(entry) as scratch:
-        missing = {key: entry.members[key] for key in _missing(entry)}
+        missing = {key: entry.members[key] for key in hashes.missing(entry)}
         if not missing:  # another process was first
             return
         log.info("fetching the weights %s (%s) from %s", name, _size(entry), entry.source.address)
@@ -134,7 +150,7 @@ def fetch(name: str) -> None:
         except sources.SourceError as error:
             raise _unavailable(entry, str(error)) from error
         for key, member in missing.items():
-            if sources.digest(scratch / key) != member.sha256:
+            if not hashes.accepted(entry, key, member, scratch):
                 raise _unavailable(entry, f"{key} does not have the expected SHA-256")
             cache.move(scratch / key, cache.folder() / name / key)
 
@@ -168,23 +184,12 @@ def _load(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{file.name} is not a safetensors file, or is cut off: {error}") from error
 
 
-def _missing(entry: Entry) -> list[str]:
-    """Members that are not in the cache as they should be."""
-    return [
-        key
-        for key, member in entry.members.items()
-        if not (file := cache.folder() / entry.name / key).is_file()
-        or file.stat().st_size != member.size
-        or cache.digest(file) != member.sha256
-    ]
-
-
 def _conversion(entry: Entry) -> str:
     """Changes with the weights and the code that converts them (its own module and the shared readers)."""
     package = Path(converters.__file__).parent
     code = [*sorted(package.glob("_[!_]*.py")), package / f"{entry.converter}.py"]
     digests = [sources.digest(file) for file in code if file.is_file()]
-    return hashlib.sha256("\n".join([entry.fingerprint, *digests]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([hashes.fingerprint(entry), *digests]).encode()).hexdigest()
 
 
 def _converted(file: Path, key: str) -> bool:
@@ -229,17 +234,13 @@ def _storing(entry: Entry) -> Iterator[Path]:
 
 
 def _size(entry: Entry) -> str:
-    size = entry.source.download(entry.members) or sum(member.size for member in entry.members.values())
-    return f"{size / 1e6:.1f} MB"
+    return f"{(entry.source.download(entry.members) or entry.bytes) / 1e6:.1f} MB"
 
 
 def _by_hand(entry: Entry) -> str:
     files = f"{', '.join(entry.members)} into {cache.folder() / entry.name}"
-    return (
-        f"{entry.source.container} into {cache.folder() / 'downloads'}, or {files}"
-        if entry.source.container
-        else files
-    )
+    whole = f"{entry.source.container} into {cache.folder() / 'downloads'}, or "
+    return whole + files if entry.source.container else files
 
 
 def _unavailable(entry: Entry, reason: str) -> WeightsError:

@@ -1,7 +1,7 @@
 """List the weights that the domains use, and fetch them.
 
 python cli.py weights            what is cached, what is missing, how large, under which licence
-python cli.py weights --fetch    fetch all that is missing (or only the names given)
+python cli.py weights --fetch    fetch what is missing: the names given, or all but optional ones
 """
 
 import argparse
@@ -24,11 +24,11 @@ def run(options: argparse.Namespace) -> int:
     chosen = {name: known[name] for name in options.names or known}
     if options.fetch:
         for name, entry in chosen.items():
-            if not entry.cached:
-                weights.fetch(name)
+            if not entry.cached and (options.names or not entry.optional):
+                weights.prepare(name)
         chosen = {entry.name: entry for entry in weights.status() if entry.name in chosen}
     for name, entry in chosen.items():
-        state = "cached" if entry.cached else "missing"
+        state = "cached" if entry.cached else "optional" if entry.optional else "missing"
         sys.stdout.write(
             f"{name}\t{state}\t{entry.bytes / 1e6:.1f} MB\t{entry.licence}\t{entry.description}\n"
         )

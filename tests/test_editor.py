@@ -17,7 +17,7 @@ def editor() -> Editor:
     return Editor.load("toy", TOY)
 
 
-SHIPPED = [(folder, name) for folder in (CONFIGS, CONFIGS / "checkpoints") for name in domains(folder)]
+SHIPPED = [(folder, name) for folder in (CONFIGS, CONFIGS / "drafts") for name in domains(folder)]
 
 
 @pytest.mark.parametrize(("folder", "name"), SHIPPED)

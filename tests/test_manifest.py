@@ -28,6 +28,7 @@ members: {net.pth: {path: net.pth, sha256: '%s', size: 1}}
         ("members: {a.bin: {path: /etc/passwd, sha256: '%s', size: 1}}" % ("0" * 64), "/etc/passwd"),
         ("members: {state.json: {path: a, sha256: '%s', size: 1}}" % ("0" * 64), "state.json"),
         ("members: {}", "members"),
+        ("{source: {name: repository}, members: {a.bin: {path: a, size: 1}}}", "sha256 is needed"),
         ("source: {name: nowhere}", "file, hub, package, repository"),
         ("source: {name: file, variable: HOME}", "SEMANTIC_SLIDERS_"),
         ("source: {name: hub, repository: a/b, revision: main}", "commit"),
@@ -60,8 +61,17 @@ def test_the_projects_manifest():
         assert entry.converter in ["", *names(Converter)]
 
 
+def test_large_public_models_are_pinned_and_optional():
+    for entry in manifest.load().values():
+        large = sum(member.size for member in entry.members.values()) > 105e6
+        assert entry.optional or not large
+        if entry.optional:
+            assert entry.source.pinned
+            assert entry.licence.partition(";")[0]
+
+
 def test_fingerprints_differ_and_stay():
-    prints = {name: entry.fingerprint for name, entry in manifest.load().items()}
+    prints = {name: entry.fingerprint({}) for name, entry in manifest.load().items()}
     assert len(set(prints.values())) == len(prints)
     # stored in share links: must not change while the weights are the same
     assert prints["mobilestylegan_ffhq"] == "e8fdde76c18e7183f7694361bafc2a6ed8404774a7e31025ccb05ea8e878aa5d"

@@ -248,3 +248,30 @@ def test_the_hub_is_out_of_reach(folders, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SourceError, match="could not be reached"):
         Hub("someone/net", COMMIT).fetch({"net.bin": member("models/net.bin")}, *folders)
+
+
+def test_without_a_hash_the_file_is_what_the_hub_says_that_it_is(hub, folders, monkeypatch):
+    source, wanted = Hub("someone/net", COMMIT), Member("models/net.bin", size=len(CONTENT) + 100)
+    source.fetch({"net.bin": wanted}, *folders)
+    assert (folders[0] / "net.bin").read_bytes() == CONTENT
+    shown = HubServer.do_HEAD
+    monkeypatch.setattr(HubServer, "do_GET", lambda self: (shown(self), self.wfile.write(CONTENT[::-1])))
+    for left in folders[0].rglob("*.bin"):
+        left.unlink()
+    with pytest.raises(SourceError, match="expected SHA-256"):
+        source.fetch({"net.bin": wanted}, folders[0], folders[1])
+    with pytest.raises(SourceError, match="20000 were expected"):
+        source.fetch({"net.bin": Member("models/net.bin", size=20_000)}, *folders)
+
+
+def test_a_copy_of_the_users_is_not_fetched(folders, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("SEMANTIC_SLIDERS_MODELS", str(own))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (own / "net.bin").write_bytes(CONTENT)
+    Hub("someone/net", COMMIT).fetch({"mine.bin": member("models/net.bin")}, *folders)
+    assert (folders[0] / "mine.bin").read_bytes() == CONTENT
+    (own / "net.bin").write_bytes(CONTENT[::-1])
+    with pytest.raises(SourceError, match="SEMANTIC_SLIDERS_MODELS"):
+        Hub("someone/net", COMMIT).fetch({"mine.bin": member("models/net.bin")}, *folders)

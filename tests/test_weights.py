@@ -155,6 +155,45 @@ def test_only_one_writes_at_a_time(shop, fetches, caplog):
     assert "waiting for another process" in caplog.text
 
 
+@pytest.fixture
+def unknown(shop):
+    """The entry of two files, without their hashes and with sizes that are about right."""
+    listing = yaml.safe_load(manifest.FILE.read_text())
+    listing["pair"]["members"] = {name: {"path": name, "size": 550} for name in ("a.bin", "b.bin")}
+    manifest.FILE.write_text(yaml.safe_dump(listing))
+    weights._entries.cache_clear()
+    return shop
+
+
+def test_without_a_published_hash_the_first_fetch_is_remembered(unknown, fetches):
+    before = weights.fingerprint("pair")
+    assert weights.absent("pair")
+    content = weights.path("pair", "a.bin").read_bytes()
+    assert not weights.absent("pair")
+    lines = [f"{hashlib.sha256((unknown / n).read_bytes()).hexdigest()}  {n}\n" for n in ("a.bin", "b.bin")]
+    assert weights.fingerprint("pair") == hashlib.sha256("".join(lines).encode()).hexdigest() != before
+    weights.path("pair", "a.bin").write_bytes(content[::-1])  # damaged: fetched again
+    assert weights.path("pair", "a.bin").read_bytes() == content
+    assert fetches == ["a.bin", "b.bin", "a.bin"]
+    weights.path("pair", "a.bin").unlink()
+    (unknown / "a.bin").write_bytes(content[::-1])  # another file than the first time
+    with pytest.raises(weights.WeightsError, match="expected SHA-256"):
+        weights.path("pair", "a.bin")
+
+
+@pytest.mark.parametrize("size", [400, 700])
+def test_without_a_published_hash_the_size_is_about_right(unknown, size):
+    (unknown / "a.bin").write_bytes(bytes(size))
+    with pytest.raises(weights.WeightsError, match=r"a\.bin"):
+        weights.path("pair", "a.bin")
+
+
+def test_preparing_converts_and_loads_nothing(shop, monkeypatch):
+    monkeypatch.setattr(weights, "_load", None)
+    weights.prepare("net")
+    assert (cache.folder() / "net" / weights.STATE).is_file()
+
+
 def test_two_processes_fetch_and_convert_once(shop):
     script = (
         "import logging, pathlib, sys; logging.basicConfig(level='INFO')\n"

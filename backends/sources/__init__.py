@@ -28,19 +28,33 @@ class SourceError(RuntimeError):
 
 @dataclass
 class Member:
-    """One published file: its path at the source, and what its content must be."""
+    """One published file: its path at the source, and what its content must be.
+
+    Without `sha256` (nobody has told it, and the source is pinned otherwise) the content of the first fetch
+    is believed and its hash remembered; `size` is then only about right.
+    """
 
     path: str
-    sha256: str
-    size: int  # bytes
+    sha256: str = ""
+    size: int = 0  # bytes
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path).parts
         if not parts or self.path.startswith("/") or ".." in parts or "\\" in self.path or ":" in self.path:
             raise ValueError(f"path {self.path!r} must be relative, with forward slashes and without '..'")
-        check_sha256(self.sha256)
+        if self.sha256:
+            check_sha256(self.sha256)
         if self.size <= 0:
             raise ValueError(f"size must be a number of bytes above 0, it is {self.size}")
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the file has at most."""
+        return self.size if self.sha256 else self.size + self.size // 8
+
+    def fits(self, size: int) -> bool:
+        """Whether a file with so many bytes can be this one."""
+        return size == self.size if self.sha256 else abs(size - self.size) <= self.size // 8
 
 
 class Source(ABC):
@@ -58,6 +72,11 @@ class Source(ABC):
         `folder` is empty and vanishes afterwards; whole archives, checked, stay in `downloads` for the next
         entry that needs them. Raises SourceError.
         """
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the address alone decides the content, so that a member may do without a hash."""
+        return False
 
     @property
     def container(self) -> str:
@@ -89,18 +108,18 @@ def progress(total: int, label: str) -> "tqdm[Any]":
     return tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False)
 
 
-def save(stream: Readable, file: Path, size: int) -> None:
-    """Copies `stream` into `file`, with progress. SourceError unless it has exactly `size` bytes.
+def save(stream: Readable, file: Path, member: Member) -> None:
+    """Copies `stream` into `file`, with progress. SourceError unless it has the member's size.
 
-    Stops one byte after `size`, so that content that unpacks to more than promised fills no disk.
+    Stops one byte after it, so that content that unpacks to more than promised fills no disk.
     """
-    copied = 0
-    with file.open("wb") as target, progress(size, file.name) as bar:
-        while block := stream.read(min(CHUNK, size + 1 - copied)):
+    copied, limit = 0, member.limit
+    with file.open("wb") as target, progress(member.size, file.name) as bar:
+        while block := stream.read(min(CHUNK, limit + 1 - copied)):
             copied += len(block)
-            if copied > size:
-                raise SourceError(f"{file.name} is larger than the {size} bytes it should have")
+            if copied > limit:
+                raise SourceError(f"{file.name} is larger than the {limit} bytes it should have")
             target.write(block)
             bar.update(len(block))
-    if copied < size:
-        raise SourceError(f"{file.name} ends after {copied} of {size} bytes")
+    if not member.fits(copied):
+        raise SourceError(f"{file.name} ends after {copied} of {member.size} bytes")

@@ -11,7 +11,7 @@ from backends.sources import Member, Source, SourceError, save
 
 @dataclass
 class File(Source):
-    """A folder outside the project, for weights that may not be redistributed."""
+    """A folder outside the project, for weights that are on no hub or may not be redistributed."""
 
     variable: str  # environment variable that holds the folder
     hint: str = ""  # where people get the files
@@ -24,13 +24,19 @@ class File(Source):
     def address(self) -> str:
         return f"your own folder, named by {self.variable}" + (f" ({self.hint})" if self.hint else "")
 
+    @property
+    def pinned(self) -> bool:
+        return True  # by the user, who put the file there
+
     def download(self, members: Mapping[str, Member]) -> int:
         return 0
 
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
         place = os.environ.get(self.variable, "")
         if not place:
-            raise SourceError(f"the environment variable {self.variable} is not set")
+            raise SourceError(
+                f"the environment variable {self.variable} is not set to the folder with the files"
+            )
         copy(Path(place).expanduser(), members, folder)
 
 
@@ -41,4 +47,4 @@ def copy(place: Path, members: Mapping[str, Member], folder: Path) -> None:
         if not file.is_relative_to(place.resolve()) or not file.is_file():  # a link could lead elsewhere
             raise SourceError(f"there is no file {member.path} in that folder")
         with file.open("rb") as stream:
-            save(stream, folder / name, member.size)
+            save(stream, folder / name, member)

@@ -1,17 +1,27 @@
 """Files of a Hugging Face Hub repository at one commit."""
 
+import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from backends.sources import Member, Source, SourceError, save
+from backends.sources import Member, Source, SourceError, digest
+from backends.sources.file import copy
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "SEMANTIC_SLIDERS_MODELS"  # a folder of the user's: what is there is not fetched
 
 
 @dataclass
 class Hub(Source):
-    """A model repository, pinned: a branch or tag could change under a published share link."""
+    """A model repository, pinned: a branch or tag could change under a published share link.
+
+    A commit needs all of its digits: the Hub does not resolve abbreviated ones.
+    """
 
     repository: str  # "owner/name"
     revision: str  # commit, 40 hexadecimal digits
@@ -26,28 +36,56 @@ class Hub(Source):
     def address(self) -> str:
         return f"the Hugging Face repository {self.repository} at {self.revision[:12]}"
 
+    @property
+    def pinned(self) -> bool:
+        return True  # a commit names its files by their hashes
+
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
         for name, member in members.items():
-            with self._copy(member, folder / "hub").open("rb") as stream:
-                save(stream, folder / name, member.size)
+            if self._own(name, member, folder):
+                continue
+            os.replace(self._copy(member, folder / "hub"), folder / name)
+
+    def _own(self, name: str, member: Member, folder: Path) -> bool:
+        """Takes the user's own copy of the file, if there is one and it is that very file."""
+        place = os.environ.get(VARIABLE, "")
+        file = Path(place).expanduser() / Path(member.path).name
+        if not place or not file.is_file() or not member.fits(file.stat().st_size):
+            return False
+        if member.sha256 and digest(file) != member.sha256:
+            log.warning("%s is another file than the published one; fetching that", file)
+            return False
+        copy(file.parent, {name: Member(file.name, member.sha256, member.size)}, folder)
+        return True
 
     def _copy(self, member: Member, folder: Path) -> Path:
         """The file as the Hub's own client stores it (resumed, de-duplicated, with progress)."""
         # imported here: half a second that a start with a filled cache does not need
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
         ask = partial(hf_hub_download, self.repository, member.path, revision=self.revision, local_dir=folder)
         try:
             size = ask(dry_run=True).file_size
-            if size != member.size:  # asked first, so that nothing larger is ever downloaded
+            if size is None or not member.fits(
+                size
+            ):  # asked first, so that nothing larger is ever downloaded
                 raise SourceError(f"{member.path} has {size} bytes there, {member.size} were expected")
-            return Path(ask())
+            file = Path(ask())
+            # The Hub knows the SHA-256 of every large file of a commit.
+            url = hf_hub_url(self.repository, member.path, revision=self.revision)
+            known = member.sha256 or get_hf_file_metadata(url).etag or ""
         except LocalEntryNotFoundError as error:  # what the client makes of every failure to connect
-            raise SourceError("the Hub could not be reached (is there a network connection?)") from error
+            raise SourceError(
+                "the Hub could not be reached (is there a network connection?); a copy of the file in the "
+                f"folder that {VARIABLE} names will also do"
+            ) from error
         except (EntryNotFoundError, HfHubHTTPError) as error:
             raise SourceError(f"the Hub does not have {member.path}, or not for this account") from error
         except (OSError, SourceError):  # this machine's disk, and the size above
             raise
         except Exception as error:  # of the client's HTTP library, another one in each of its major versions
             raise SourceError(f"the download broke off ({type(error).__name__})") from error
+        if re.fullmatch(r"[0-9a-f]{64}", known) and digest(file) != known:
+            raise SourceError(f"{member.path} does not have the expected SHA-256")
+        return file

@@ -155,7 +155,7 @@ def _unzip(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
             except KeyError as error:
                 raise SourceError(f"{archive.name} has no member {member.path}") from error
             with content.open(info) as stream:
-                save(stream, folder / name, member.size)
+                save(stream, folder / name, member)
 
 
 def _untar(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
@@ -165,7 +165,7 @@ def _untar(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
             stream = content.extractfile(info) if info.isfile() and info.name in wanted else None
             if stream is not None:
                 name = wanted.pop(info.name)
-                save(stream, folder / name, members[name].size)
+                save(stream, folder / name, members[name])
             if not wanted:
                 return
     raise SourceError(f"{archive.name} has no member {next(iter(wanted))}")
