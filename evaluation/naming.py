@@ -39,10 +39,15 @@ def names(editor: Editor, source: str) -> dict[str, Named]:
 
     Reads a small file, never renders. Directions that do nothing or only destroy come last.
     """
-    known = _read(SHIPPED / f"{editor.name}.json") | _read(_kept(editor.name))
-    found = known.get(key(editor.generator.fingerprint, editor.source(source)), {})
-    rows = {f"{source}/{name}": Named(**settings) for name, settings in found.items()}
+    rows = {f"{source}/{name}": named for name, named in measured(editor, editor.source(source)).items()}
     return dict(sorted(rows.items(), key=lambda item: item[1].kind != "named"))
+
+
+def measured(editor: Editor, source: DirectionSource) -> dict[str, Named]:
+    """Direction -> name, of a source with any settings; empty when nobody has measured it with these."""
+    known = _read(SHIPPED / f"{editor.name}.json") | _read(_kept(editor.name))
+    found = known.get(key(editor.generator.fingerprint, source), {})
+    return {name: Named(**settings) for name, settings in found.items()}
 
 
 def key(fingerprint: str, source: DirectionSource) -> str:
