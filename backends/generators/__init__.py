@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Backend, Images, Latents, device
+from plugins import ConfigError
 
 
 class Generator(Backend, ABC):
@@ -42,6 +43,14 @@ class Generator(Backend, ABC):
         there is no such short cut.
         """
         return None
+
+    def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
+        """Maps inside the network right after what row `layer` of the latents sets; later rows do not matter.
+
+        Differentiable; only the network up to there is computed. For sources of directions that look inside a
+        generator (LatentCLR, GANSpace, steerability); optional. Raises ConfigError where there are none.
+        """
+        raise ConfigError(f"generator {type(self).__name__} shows no maps from inside its network")
 
     @abstractmethod
     def affines(self) -> list[Float[Tensor, "styles dim"]]:

@@ -10,6 +10,7 @@ from backends import Images, Latents, device, weights
 from backends.generators import Generator
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
+from backends.networks.mobilestylegan import activations
 from plugins import ConfigError
 
 
@@ -47,6 +48,9 @@ class Compact(Generator):
 
     def synthesize(self, latents: Latents) -> Images:
         return self._network.synthesize(latents)
+
+    def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
+        return activations(self._network, latents, layer)
 
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
         return [modulation.weight for modulation in self._network.modulations]

@@ -10,6 +10,7 @@ from torch import Tensor
 from backends import Images, Latents, device, weights
 from backends.generators import Generator
 from backends.networks.mobilestylegan import MobileStyleGAN as Network
+from backends.networks.mobilestylegan import activations
 from backends.networks.mobilestylegan_fast import FastSynthesis
 
 
@@ -48,11 +49,10 @@ class MobileStyleGAN(Generator):
 
     def features(self, latents: Latents) -> Float[Tensor, "n channels side side"]:
         """The 128-pixel maps: about an eighth of a picture's time, there and back."""
-        synthesis = self._network.synthesis
-        x = synthesis.first(latents[:, 0])
-        for i, block in enumerate(synthesis.blocks[:5]):
-            x = block(x, latents[:, 3 * i + 1 : 3 * i + 4])
-        return x
+        return self.activations(latents, 15)
+
+    def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
+        return activations(self._network.synthesis, latents, layer)
 
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
         return [modulation.weight for modulation in self._network.synthesis.modulations]

@@ -35,14 +35,19 @@ class Toy(Generator):
         return w[:, None].repeat(1, self.layers, 1)
 
     def synthesize(self, latents: Latents) -> Images:
-        styles = torch.einsum("nld,lsd->nls", latents, self._affines)  # (n, layers, 9)
+        return torch.tanh(self.activations(latents, self.layers - 1))
+
+    def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
+        """The sum of the waves of the first layers."""
+        latents = latents[:, : layer + 1]
+        styles = torch.einsum("nld,lsd->nls", latents, self._affines[: layer + 1])  # (n, layers, 9)
         turn, phase, height = styles.unflatten(2, (3, 3)).unbind(2)  # each (n, layers, 3 colours)
         axis = torch.linspace(-1, 1, self.size, device=latents.device)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
-        wave = torch.arange(1, self.layers + 1, device=latents.device).view(1, -1, 1, 1, 1)
+        wave = torch.arange(1, layer + 2, device=latents.device).view(1, -1, 1, 1, 1)
         angle = wave * (x * torch.cos(turn[..., None, None]) + y * torch.sin(turn[..., None, None]))
         waves = height[..., None, None] * torch.sin(2 * angle + phase[..., None, None])
-        return torch.tanh(waves.sum(1) / self.layers**0.5)  # (n, 3, size, size)
+        return waves.sum(1) / self.layers**0.5  # (n, 3, size, size)
 
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
         return list(self._affines)

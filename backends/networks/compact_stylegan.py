@@ -71,8 +71,14 @@ class Block(nn.Module):
         self, x: Float[Tensor, "n inputs half half"], rows: Float[Tensor, "n 3 dim"]
     ) -> Float[Tensor, "n outputs size size"]:
         up, first, second = rows.unbind(1)
-        x = inverse_haar(x * self.up(up)[:, :, None, None]).contiguous(memory_format=torch.channels_last)
-        return self.conv2(self.conv1(x, first), second)
+        return self.conv2(self.conv1(self.raised(x, up), first), second)
+
+    def raised(
+        self, x: Float[Tensor, "n inputs half half"], w: Float[Tensor, "n dim"]
+    ) -> Float[Tensor, "n bands size size"]:
+        """The upsampling alone."""
+        x = inverse_haar(x * self.up(w)[:, :, None, None])
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 class CompactStyleGAN(nn.Module):

@@ -10,6 +10,7 @@ and noise are constants of the distilled network, so the same latent always give
 # pyright: reportReturnType=false
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -92,8 +93,13 @@ class Block(nn.Module):
         self, x: Float[Tensor, "n inputs half half"], rows: Float[Tensor, "n 3 dim"]
     ) -> Float[Tensor, "n outputs size size"]:
         up, first, second = rows.unbind(1)
-        x = inverse_haar(x * self.up(up)[:, :, None, None])
-        return self.conv2(self.conv1(x, first), second)
+        return self.conv2(self.conv1(self.raised(x, up), first), second)
+
+    def raised(
+        self, x: Float[Tensor, "n inputs half half"], w: Float[Tensor, "n dim"]
+    ) -> Float[Tensor, "n bands size size"]:
+        """The upsampling alone."""
+        return inverse_haar(x * self.up(w)[:, :, None, None])
 
 
 class Head(nn.Module):
@@ -158,6 +164,22 @@ class Synthesis(nn.Module):
         for i, block in enumerate(self.blocks):
             x = block(x, latents[:, 3 * i + 1 : 3 * i + 4])
         return inverse_haar(self.head(x, latents[:, -1]))
+
+
+def activations(
+    network: Any, latents: Float[Tensor, "n layers dim"], layer: int
+) -> Float[Tensor, "n channels side side"]:
+    """Maps after what row `layer` sets: an upsampling, a convolution, or at the last row the picture's bands.
+
+    `network` is a Synthesis, or anything else with its `first`, `blocks` and `head`.
+    """
+    x = network.first(latents[:, 0])
+    for row in range(1, layer + 1):
+        if row == 3 * len(network.blocks) + 1:
+            return network.head(x, latents[:, row])
+        block = network.blocks[(row - 1) // 3]
+        x = (block.raised, block.conv1, block.conv2)[(row - 1) % 3](x, latents[:, row])
+    return x
 
 
 class MobileStyleGAN(nn.Module):

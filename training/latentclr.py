@@ -1,0 +1,252 @@
+"""LatentCLR: directions that change a picture alike wherever they start (Yüksel et al., ICCV 2021).
+
+    python cli.py train configs/training/faces_latentclr.yaml
+
+K moves are learnt at once. The change that a move makes to the maps of one layer shall be parallel for all
+latents, and unlike the changes that the other moves make: a contrastive loss without any labels.
+"""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from backends import Latents, device
+from backends.generators import Generator
+from backends.memory import kept_heap
+from directions import parse_layers
+from directions._statistics import principal, spread
+from plugins import ConfigError, build
+from training.recipes import read
+
+log = logging.getLogger(__name__)
+SAMPLES = 10_000  # latents whose principal components are taken
+
+
+@dataclass
+class Recipe:
+    """The keys of the YAML file; defaults are those of the authors' code."""
+
+    generator: dict[str, Any]
+    folder: str  # of the checkpoint: a run continues from what it finds there
+    out: str  # the .safetensors file that `directions/latentclr.py` reads
+    layer: int  # row of the latents after which maps are compared (Generator.activations)
+    model: Literal["global", "linear", "nonlinear"] = "global"
+    directions: int = 32  # K
+    depth: int = 3  # linear layers of a nonlinear model; 1 = as the models that the authors released
+    coordinates: Literal["latent", "deviations"] = "latent"  # what the models count in, see `basis`
+    alpha: list[float] = field(default_factory=lambda: [0.1, 0.1])  # a move's length, uniform between these
+    temperature: float = 0.5  # multiplies similarities
+    edited: str = "all"  # layers that move
+    truncation: float = 0.7
+    batch: int = 32  # latents a step, each moved in all K ways
+    steps: int = 10_000
+    rate: float = 1e-3
+    decay: float = 1e-3  # of the weights
+    milestones: list[int] = field(default_factory=lambda: [1000, 5000])  # steps at which the rate falls
+    fall: float = 0.2
+    seed: int = 0
+    every: int = 50  # steps between log lines and checkpoints
+
+
+class Global(nn.Module):
+    """A vector per direction, the same for all latents (section 3.1)."""
+
+    def __init__(self, count: int, dim: int) -> None:
+        super().__init__()
+        self.params = nn.Parameter(torch.randn(count, dim))
+
+    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n dim"]:
+        return self.params[:, None].expand(-1, len(w), -1)
+
+    @torch.no_grad()
+    def fold(self, basis: Float[Tensor, "dim dim"]) -> None:
+        """From coordinates along the rows of `basis` to latents."""
+        self.params.copy_(self.params @ basis)
+
+
+class Conditional(nn.Module):
+    """A network of w per direction: affine, or of several layers with batch normalisation and ReLU."""
+
+    def __init__(self, count: int, dim: int, depth: int = 1) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(self._network(dim, depth) for _ in range(count))
+
+    @staticmethod
+    def _network(dim: int, depth: int) -> nn.Sequential:
+        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        for i in range(1, depth):
+            parts[f"linear_{i}"] = nn.Linear(dim, dim, bias=False)
+            parts[f"batchnorm_{i}"] = nn.BatchNorm1d(dim)
+            parts[f"relu_{i}"] = nn.ReLU()
+        parts[f"linear_{depth}"] = last = nn.Linear(dim, dim, bias=depth == 1)
+        if depth == 1:  # begins with a vector that w changes little: a random map of w is hard to leave
+            nn.init.normal_(last.weight, std=0.1 * dim**-0.5)
+            nn.init.normal_(last.bias)
+        return nn.Sequential(parts)
+
+    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n dim"]:
+        return torch.stack([net(w) for net in self.nets])
+
+    @torch.no_grad()
+    def fold(self, basis: Float[Tensor, "dim dim"]) -> None:
+        for net in self.nets:
+            for value in net[-1].parameters():  # pyright: ignore[reportIndexIssue]
+                value.copy_(basis.T @ value)
+
+
+def contrast(
+    changes: Float[Tensor, "count n length"], temperature: float = 0.5
+) -> tuple[Float[Tensor, ""], float]:
+    """The loss of section 3.2 as the authors' code has it, and the share of changes that it sets apart.
+
+    Similarities are absolute cosines times `temperature`, exponentiated; the loss is the mean of -log(p / q),
+    where p is the mean over the same direction's other latents and q over all other directions' changes.
+    """
+    count, n = changes.shape[:2]
+    flat = functional.normalize(changes.flatten(0, 1), dim=1)
+    similar = torch.exp(temperature * (flat @ flat.T).abs())
+    blocks = similar.unflatten(1, (count, n)).sum(2)  # (count * n, count)
+    own = torch.arange(count, device=flat.device).repeat_interleave(n)
+    within = blocks.gather(1, own[:, None])[:, 0]
+    positive = (within - similar.diagonal()) / (n - 1)
+    negative = (blocks.sum(1) - within) / (n * (count - 1))
+    return (negative.log() - positive.log()).mean(), float((positive > negative).float().mean())
+
+
+def run(config: str | Path, overrides: list[str] | None = None) -> Path:
+    """Trains, or goes on training, and writes the directions. Raises ConfigError."""
+    recipe = read(Recipe, Path(config), overrides)
+    if recipe.batch < 2 or recipe.directions < 2:
+        raise ConfigError("latentclr: contrasts need batch and directions of at least 2")
+    generator = build(Generator, recipe.generator, "generator")
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe, generator.dim)
+    optimizer = torch.optim.Adam(model.parameters(), recipe.rate, weight_decay=recipe.decay)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, recipe.milestones, recipe.fall)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    checkpoint = Path(recipe.folder) / "latentclr.pt"
+    first = resume(checkpoint, parts)
+    frame = basis(generator, recipe)
+    with kept_heap():
+        for step in tqdm(range(first, recipe.steps), "latentclr", disable=None):
+            optimizer.zero_grad()
+            loss, accuracy = contrast(changes(model, generator, recipe, frame, step), recipe.temperature)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if (step + 1) % recipe.every == 0 or step + 1 == recipe.steps:
+                log.info("step %d: loss %.4f, told apart %.1f %%", step + 1, loss.item(), 100 * accuracy)
+                save(checkpoint, parts, step + 1)
+    return write(model, generator, recipe, frame)
+
+
+def build_model(recipe: Recipe, dim: int) -> Global | Conditional:
+    if recipe.model == "global":
+        return Global(recipe.directions, dim).to(device())
+    return Conditional(recipe.directions, dim, recipe.depth if recipe.model == "nonlinear" else 1).to(
+        device()
+    )
+
+
+def basis(generator: Generator, recipe: Recipe) -> Float[Tensor, "dim dim"]:
+    """Rows: what one unit of each output of a model moves.
+
+    "latent": the latent's own coordinates, as in the paper. "deviations": the principal components of W, a
+    standard deviation each, so that the moves that a model starts from are as probable as latents are.
+    """
+    if recipe.coordinates == "latent":
+        return torch.eye(generator.dim, device=device())
+    layers = tuple(parse_layers(recipe.edited, generator.layers, generator.size))
+    variances, vectors = principal(generator, layers, SAMPLES)
+    return variances.sqrt()[:, None] * vectors
+
+
+def changes(
+    model: nn.Module, generator: Generator, recipe: Recipe, frame: Float[Tensor, "dim dim"], step: int
+) -> Float[Tensor, "count n length"]:
+    """What every direction does to the maps of this step's latents; the same step always draws the same."""
+    seeds = [recipe.seed * 10**8 + step * recipe.batch + i for i in range(recipe.batch)]
+    latents = generator.sample(seeds, recipe.truncation)
+    chosen = parse_layers(recipe.edited, generator.layers, generator.size)
+    moves = functional.normalize(model(latents[:, chosen[0]]) @ frame, dim=2)  # (count, n, dim)
+    source = torch.Generator().manual_seed(step)
+    low, high = min(recipe.alpha), max(recipe.alpha)
+    alpha = low + (high - low) * torch.rand(len(moves), generator=source)
+    with torch.no_grad():
+        before = maps(generator, latents, recipe.layer)
+    rows = torch.zeros(generator.layers, 1, device=moves.device)
+    rows[chosen] = 1
+    return torch.stack(
+        [
+            maps(generator, latents + length * move[:, None] * rows, recipe.layer) - before
+            for move, length in zip(moves, alpha.to(moves), strict=True)
+        ]
+    )
+
+
+def maps(generator: Generator, latents: Latents, layer: int) -> Float[Tensor, "n length"]:
+    """What is compared: the maps of one layer, each sample's of unit length."""
+    return functional.normalize(generator.activations(latents, layer).flatten(1), dim=1)
+
+
+def save(file: Path, parts: dict[str, Any], step: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    torch.save({"step": step} | {name: part.state_dict() for name, part in parts.items()}, partial)
+    partial.replace(file)
+
+
+def resume(file: Path, parts: dict[str, Any]) -> int:
+    """The number of steps done; `parts` get the state they had then. Raises ConfigError."""
+    if not file.is_file():
+        return 0
+    content = torch.load(file, map_location=device(), weights_only=True)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(content[name])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ConfigError("folder: it holds a run of other settings; give an empty one") from error
+    return int(content["step"])
+
+
+@torch.no_grad()
+def write(
+    model: Global | Conditional, generator: Generator, recipe: Recipe, frame: Float[Tensor, "dim dim"]
+) -> Path:
+    """The file of directions, in latent coordinates, those with the largest effect first."""
+    model.fold(frame)
+    model.eval()
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    order = strength(model, generator, recipe).argsort(descending=True).tolist()
+    if isinstance(model, Global):
+        state = {"params": functional.normalize(state["params"][order], dim=1)}
+    else:
+        place = {old: new for new, old in enumerate(order)}
+        keys = {name: name.split(".", 2) for name in state if "num_batches" not in name}
+        state = {f"nets.{place[int(key[1])]}.{key[2]}": state[name] for name, key in keys.items()}
+    out = Path(recipe.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, out)
+    return out
+
+
+def strength(model: nn.Module, generator: Generator, recipe: Recipe) -> Float[Tensor, " count"]:
+    """Length of the change of the maps for a standard deviation of each move, on 8 latents."""
+    latents = generator.sample(list(range(8)), recipe.truncation)
+    moves = functional.normalize(model(latents[:, 0]), dim=2)
+    before = maps(generator, latents, recipe.layer)
+    lengths = []
+    for move in moves:
+        length = spread(generator, move.mean(0).expand(generator.layers, -1))
+        after = maps(generator, latents + length * move[:, None], recipe.layer)
+        lengths.append((after - before).norm(dim=1).mean())
+    return torch.stack(lengths)
