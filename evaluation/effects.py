@@ -1,6 +1,5 @@
 """What a step along each direction does to every score, on the same samples for all directions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +8,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 import scorers
-from backends import Latents, losses
+from backends import Images, Latents, losses
 from backends.generators import Generator
+from backends.networks import efficientnet_lite
 from directions import Direction
 from evaluation.settings import Evaluation
 
-SAME = 0.36  # squared distance of dlib's descriptors below which it says it is the same person
+FACE = 0.36  # squared distance of dlib's descriptors below which it says it is the same person
+NEAR = 0.05  # other subjects: nearer to the original than this share of all pairs of samples are
+FEATURES_SIDE = 160  # pixels
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Effect:
 
     changes: Float[Tensor, " scores"]  # in standard deviations of the score over the samples
     agreement: Float[Tensor, " scores"]  # share of samples that move the way of the mean
-    identity: float  # share of pictures in which dlib's network still sees the same person
+    identity: float  # share of pictures that still show the same person or subject
 
     def purity(self, columns: list[int]) -> float:
         """Share of the largest change in all that change: 1 = nothing else does."""
@@ -41,7 +43,8 @@ class Base:
 
     scores: Float[Tensor, "n scores"]
     deviation: Float[Tensor, " scores"]
-    descriptors: Float[Tensor, "n 128"]
+    descriptors: Float[Tensor, "n features"]
+    near: float  # squared distance of descriptors below which it is the same subject
 
 
 class Measure:
@@ -58,7 +61,10 @@ class Measure:
     def base(self) -> Base:
         """Rendered when the first direction needs it: not at all, if all were measured before."""
         scores, descriptors = self._seen(self.latents)
-        return Base(scores, scores.std(0).clamp(min=1e-6), descriptors)
+        near = FACE
+        if self.evaluation.identity == "features":
+            near = float(torch.pdist(descriptors).square().quantile(NEAR))
+        return Base(scores, scores.std(0).clamp(min=1e-6), descriptors, near)
 
     def effect(self, direction: Direction) -> Effect:
         """The mean effect of one step."""
@@ -72,25 +78,25 @@ class Measure:
     def moved(
         self, direction: Direction, strength: Float[Tensor, " n"]
     ) -> tuple[Float[Tensor, "n scores"], Bool[Tensor, " n"]]:
-        """Per sample, the changes in standard deviations, and whether the person stays the same."""
+        """Per sample, the changes in standard deviations, and whether the subject stays the same."""
         strength = strength.to(self.latents)[:, None, None]
         scores, descriptors = self._seen(self.latents + strength * direction.step(self.latents))
         changes = (scores - self.base.scores) / self.base.deviation
-        return changes, losses.identity(descriptors, self.base.descriptors) < SAME
+        return changes, (descriptors - self.base.descriptors).square().sum(1) < self.base.near
 
     @torch.no_grad()
-    def _seen(self, latents: Latents) -> tuple[Float[Tensor, "n scores"], Float[Tensor, "n 128"]]:
-        parts = [
-            (self._scores(i, images), losses.descriptors(images).cpu())
-            for i, images in self._pictures(latents)
-        ]
-        scores, descriptors = zip(*parts, strict=True)
+    def _seen(self, latents: Latents) -> tuple[Float[Tensor, "n scores"], Float[Tensor, "n features"]]:
+        scores, descriptors = [], []
+        for start in range(0, len(latents), self.evaluation.batch):
+            images = scorers.pictures(self.generator, latents[start : start + self.evaluation.batch])
+            names = [f"seed {self.evaluation.seed + i}" for i in range(start, start + len(images))]
+            scores.append(scorers.score(self.scorers, images, names))
+            descriptors.append(self._descriptors(images).cpu())
         return torch.cat(scores), torch.cat(descriptors)
 
-    def _pictures(self, latents: Latents) -> Iterator[tuple[int, Tensor]]:
-        for start in range(0, len(latents), self.evaluation.batch):
-            yield start, scorers.pictures(self.generator, latents[start : start + self.evaluation.batch])
-
-    def _scores(self, start: int, images: Tensor) -> Float[Tensor, "n scores"]:
-        names = [f"seed {self.evaluation.seed + i}" for i in range(start, start + len(images))]
-        return scorers.score(self.scorers, images, names)
+    def _descriptors(self, images: Images) -> Float[Tensor, "n features"]:
+        if self.evaluation.identity == "face":
+            return losses.descriptors(images)
+        small = losses.resize(images, FEATURES_SIDE).contiguous(memory_format=torch.channels_last)
+        [maps] = efficientnet_lite.load("lite0").features(small, [6])
+        return maps.mean((2, 3))

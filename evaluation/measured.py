@@ -15,7 +15,7 @@ from backends import cache
 from directions import Direction
 from evaluation.effects import Effect, Measure
 
-COUNTED = ("scorers", "samples", "seed", "truncation", "step")  # settings that decide the numbers
+COUNTED = ("scorers", "samples", "seed", "truncation", "step", "identity")  # settings that decide the numbers
 
 
 def effects(measure: Measure, directions: list[Direction], source: str = "") -> dict[str, Effect]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,6 +25,7 @@ class Evaluation:
     truncation: float = 0.7
     step: float = 1.0  # strength
     batch: int = 4
+    identity: Literal["face", "features"] = "face"  # how it is told that an edit still shows the same subject
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)  # to compare with, beside the domain's
     sliders: dict[str, str] = field(
         default_factory=dict
