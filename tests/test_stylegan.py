@@ -8,7 +8,7 @@ from synthetic_checkpoints import nvidia, stylegan1
 from backends.checkpoints import CheckpointError
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
-from backends.networks import resampling, stylegan2, winograd
+from backends.networks import resampling, stylegan2_fast, winograd
 from backends.networks import stylegan1 as first
 from backends.weights import WeightsError
 
@@ -33,17 +33,58 @@ def close(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(a, b, rtol=0, atol=tolerance * b.abs().max().item())
 
 
-@pytest.mark.parametrize("strip", [1, 4096, 1 << 30], ids=["8 rows", "some rows", "whole"])
-def test_strips_change_nothing(strip, two, monkeypatch):
-    monkeypatch.setattr(stylegan2, "STRIP_BYTES", strip)
+def test_the_fast_path_equals_the_definition(two):
     latents = torch.randn(2, two.layers, DIM)
     close(two.render(latents), two.synthesize(latents))
 
 
-def test_winograd_in_the_generator(two, monkeypatch):
+@pytest.mark.parametrize("channels", [[32] * 5, [32, 32, 64, 32, 16], [32, 32, 32, 32, 7]])
+@pytest.mark.parametrize("kernel_bytes", [0, 1 << 30], ids=["at once", "in blocks"])
+def test_compiled_convolutions_in_the_generator(channels, kernel_bytes, tmp_path, monkeypatch):
+    """Widths that the kernels take, and levels behind them that they do not; pictures share the memory."""
+    compiled = pytest.importorskip("backends.networks._winograd_compiled")
+    monkeypatch.setattr(compiled, "KERNEL_BYTES", kernel_bytes)
+    monkeypatch.setattr(stylegan2_fast, "SIDE", 32)
+    torch.save(nvidia(channels, DIM), tmp_path / "wide.pt")
+    generator = StyleGAN2(str(tmp_path / "wide.pt"))
+    assert generator._fast.layers[5].supported()
+    latents = torch.randn(3, generator.layers, DIM)
+    close(generator.render(latents), generator.synthesize(latents), 1e-4)
+    close(generator.render(latents[:1]), generator.synthesize(latents[:1]), 1e-4)
+    close(generator.render(latents, preview=True), generator._fast(latents, 4))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize(("side", "inputs", "outputs"), [(16, 32, 64), (32, 64, 32), (64, 32, 32)])
+def test_compiled_winograd_is_the_convolution(side, inputs, outputs, factor, threads, monkeypatch):
+    compiled = pytest.importorskip("backends.networks._winograd_compiled")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    x, scales = torch.randn(1, inputs, side, side), torch.rand(inputs)
+    weight = torch.randn(outputs * factor**2, inputs, 3, 3)
+    gains, bias, slope = torch.rand(3, outputs)
+    noise = torch.randn(side * factor, side * factor)
+    y = F.conv2d(x * scales[:, None, None], weight, padding=1).view(factor, factor, outputs, side, side)
+    y = y.permute(2, 3, 0, 4, 1).reshape(1, outputs, side * factor, side * factor)
+    y = y * gains[:, None, None] + bias[:, None, None] + noise
+    expected = torch.where(y > 0, y, y * slope[:, None, None])
+    numbers = [compiled.flat(each) for each in (gains, bias, slope, noise)]
+    out = compiled.Picture(outputs, side * factor)
+    convolution = compiled.Convolution(weight, factor)
+    arguments = compiled.Picture.of(x), compiled.flat(scales), compiled.Activation(*numbers, side * factor)
+    convolution(*arguments, out)
+    close(out.tensor(), expected, 3e-5)
+    image, weight, bias = torch.randn(1, 3, *noise.shape), torch.randn(3, outputs), torch.randn(3)
+    coloured = image + F.conv2d(expected, weight[:, :, None, None], bias)
+    convolution(*arguments, None, compiled.Colours.of(weight, bias, image))  # into the image alone
+    close(image, coloured, 3e-5)
+
+
+def test_without_numba_torch_does_it(two, monkeypatch):
+    monkeypatch.setattr(stylegan2_fast, "kernels", lambda: None)
+    monkeypatch.setattr(stylegan2_fast, "SIDE", 4)
     monkeypatch.setattr(winograd, "CHANNELS", 1)
-    monkeypatch.setattr(winograd, "SIDE", 1)
-    monkeypatch.setattr(stylegan2, "STRIP_BYTES", 1)
+    monkeypatch.setattr(winograd, "SIDE", 8)
     latents = torch.randn(1, two.layers, DIM)
     close(two.render(latents), two.synthesize(latents), 1e-4)
 

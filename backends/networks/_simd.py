@@ -21,8 +21,8 @@ ROWS, VECTORS = (12, 2) if WIDTH == 16 else (6, 2) if WIDTH == 8 else (6, 4)  # 
 COLUMNS = VECTORS * WIDTH  # of a tile
 SLOPE = 0.2  # of the LeakyReLU that a tile may end with
 
-_FLOAT, _INDEX = ir.FloatType(), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, WIDTH)
+FLOAT, INDEX = ir.FloatType(), ir.IntType(64)
+VECTOR = ir.VectorType(FLOAT, WIDTH)
 
 
 class _VectorType(types.Type):
@@ -36,37 +36,37 @@ _vector = _VectorType()
 @register_model(_VectorType)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, VECTOR)
 
 
-def _address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
+def address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
     data = context.make_array(kind)(context, builder, value=array).data
-    return builder.gep(data, [offset], source_etype=_FLOAT)
+    return builder.gep(data, [offset], source_etype=FLOAT)
 
 
-def _load(builder: Any, pointer: Any) -> Any:
-    return builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()), align=4)
+def load_vector(builder: Any, pointer: Any) -> Any:
+    return builder.load(builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
 
 
-def _store(builder: Any, value: Any, pointer: Any) -> None:
-    builder.store(value, builder.bitcast(pointer, _VECTOR.as_pointer()), align=4)
+def store_vector(builder: Any, value: Any, pointer: Any) -> None:
+    builder.store(value, builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
 
 
 def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     name = f"llvm.fma.v{WIDTH}f32"
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
     function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     return builder.call(function, [a, b, c])
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+def splat(builder: Any, value: Any) -> Any:
+    one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), mask)
+    return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), mask)
 
 
 def _leaky(builder: Any, value: Any) -> Any:
-    small = builder.fmul(value, ir.Constant(_VECTOR, [SLOPE] * WIDTH))
+    small = builder.fmul(value, ir.Constant(VECTOR, [SLOPE] * WIDTH))
     return builder.select(builder.fcmp_ordered(">", value, small), value, small)  # as 0 < SLOPE < 1
 
 
@@ -76,7 +76,7 @@ def load(typingctx, array, offset):
     """The vector at `offset`."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _load(builder, _address(context, builder, array, args[0], args[1]))
+        return load_vector(builder, address(context, builder, array, args[0], args[1]))
 
     return _vector(array, types.int64), code
 
@@ -87,7 +87,7 @@ def store(typingctx, array, offset, value):
     """Writes a vector at `offset`."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _store(builder, args[2], _address(context, builder, array, args[0], args[1]))
+        store_vector(builder, args[2], address(context, builder, array, args[0], args[1]))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, value), code
@@ -97,7 +97,7 @@ def store(typingctx, array, offset, value):
 @no_type_check
 def zero(typingctx):
     """The vector of zeros."""
-    return _vector(), lambda context, builder, signature, args: ir.Constant(_VECTOR, [0.0] * WIDTH)
+    return _vector(), lambda context, builder, signature, args: ir.Constant(VECTOR, [0.0] * WIDTH)
 
 
 @intrinsic
@@ -145,15 +145,15 @@ def make_tile(rows: int, vectors: int, activate: bool) -> Callable[..., None]:
         integers = [kind if isinstance(kind, types.Array) else types.int64 for kind in kinds]
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointers = {i: _address(context, builder, kinds[i], args[i], args[i + 1]) for i in (0, 6, 8, 10)}
-            pointers[4] = _address(context, builder, b, args[4], args[5])
+            pointers = {i: address(context, builder, kinds[i], args[i], args[i + 1]) for i in (0, 6, 8, 10)}
+            pointers[4] = address(context, builder, b, args[4], args[5])
             first = _first(builder, pointers[6], pointers[8], rows, vectors, activate)
             sums = _product(builder, pointers[0], args[2], args[3], pointers[4], first)
             for row, line in enumerate(sums):
                 for v, value in enumerate(line):
                     offset = builder.add(_times(builder, args[12], row), _times(builder, args[13], v))
-                    target = builder.gep(pointers[10], [offset], source_etype=_FLOAT)
-                    _store(builder, _leaky(builder, value) if activate else value, target)
+                    target = builder.gep(pointers[10], [offset], source_etype=FLOAT)
+                    store_vector(builder, _leaky(builder, value) if activate else value, target)
             return context.get_dummy_value()
 
         return types.void(*integers), code
@@ -163,10 +163,10 @@ def make_tile(rows: int, vectors: int, activate: bool) -> Callable[..., None]:
 
 def _first(builder: Any, bias: Any, noise: Any, rows: int, vectors: int, activate: bool) -> list[list[Any]]:
     """What the sums of a tile start from: bias, plus noise if there is any."""
-    start = [_load(builder, _step(builder, bias, v * WIDTH)) for v in range(vectors)]
+    start = [load_vector(builder, _step(builder, bias, v * WIDTH)) for v in range(vectors)]
     if not activate:
         return [start] * rows
-    splats = [_splat(builder, builder.load(_step(builder, noise, row), align=4)) for row in range(rows)]
+    splats = [splat(builder, builder.load(_step(builder, noise, row), align=4)) for row in range(rows)]
     return [[builder.fadd(value, splat) for value in start] for splat in splats]
 
 
@@ -178,23 +178,24 @@ def _product(
     before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
     builder.branch(loop)
     builder.position_at_end(loop)
-    group = builder.phi(_INDEX)
-    group.add_incoming(ir.Constant(_INDEX, 0), before)
-    phis = [[builder.phi(_VECTOR) for _ in range(vectors)] for _ in range(rows)]
-    line = builder.gep(a, [builder.mul(group, a_group)], source_etype=_FLOAT)
-    panel = builder.gep(b, [_times(builder, group, WIDTH * WIDTH * vectors)], source_etype=_FLOAT)
+    group = builder.phi(INDEX)
+    group.add_incoming(ir.Constant(INDEX, 0), before)
+    phis = [[builder.phi(VECTOR) for _ in range(vectors)] for _ in range(rows)]
+    line = builder.gep(a, [builder.mul(group, a_group)], source_etype=FLOAT)
+    panel = builder.gep(b, [_times(builder, group, WIDTH * WIDTH * vectors)], source_etype=FLOAT)
     sums = [list(row) for row in phis]
     for column in range(WIDTH):
         weights = [
-            _load(builder, _step(builder, panel, (column * vectors + v) * WIDTH)) for v in range(vectors)
+            load_vector(builder, _step(builder, panel, (column * vectors + v) * WIDTH))
+            for v in range(vectors)
         ]
         for row in range(rows):
-            value = _splat(builder, builder.load(_step(builder, line, row * WIDTH + column), align=4))
+            value = splat(builder, builder.load(_step(builder, line, row * WIDTH + column), align=4))
             sums[row] = [_fma(builder, value, weights[v], sums[row][v]) for v in range(vectors)]
     for phi, start, end in zip(*map(_chained, (phis, first, sums)), strict=True):
         phi.add_incoming(start, before)
         phi.add_incoming(end, loop)
-    following = builder.add(group, ir.Constant(_INDEX, 1))
+    following = builder.add(group, ir.Constant(INDEX, 1))
     group.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, groups), loop, after)
     builder.position_at_end(after)
@@ -206,8 +207,8 @@ def _chained(lines: list[list[Any]]) -> list[Any]:
 
 
 def _times(builder: Any, value: Any, number: int) -> Any:
-    return builder.mul(value, ir.Constant(_INDEX, number))
+    return builder.mul(value, ir.Constant(INDEX, number))
 
 
 def _step(builder: Any, pointer: Any, floats: int) -> Any:
-    return builder.gep(pointer, [ir.Constant(_INDEX, floats)], source_etype=_FLOAT)
+    return builder.gep(pointer, [ir.Constant(INDEX, floats)], source_etype=FLOAT)

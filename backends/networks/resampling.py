@@ -22,10 +22,3 @@ def blur(x: Tensor, padding: int) -> Tensor:
 def upsample(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 height width"]:
     """Twice the side through 1-3-3-1: bilinear, but with zeros outside the picture."""
     return F.interpolate(F.pad(image, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
-
-
-def rows(x: Tensor, first: int, last: int) -> Tensor:
-    """Rows first ... last - 1 of a picture, zeros where it has none."""
-    above, below = max(-first, 0), max(last - x.shape[2], 0)
-    inside = x[:, :, first + above : last - below]
-    return F.pad(inside, (0, 0, above, below)) if above or below else inside
