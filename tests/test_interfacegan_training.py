@@ -7,7 +7,7 @@ from backends.generators import Generator
 from directions._stored import read
 from plugins import ConfigError, build
 from scorers import Scorer
-from training import interfacegan, svm
+from training import interfacegan, purest, svm
 from training.attributes import fit, judge
 from training.samples import Samples, collect
 
@@ -46,7 +46,7 @@ def test_svm_does_not_depend_on_where_the_points_lie():
     assert cosine(svm.fit(points, labels)[0], svm.fit(points + 5, labels)[0]) > 0.9999
 
 
-@pytest.mark.parametrize("method", ["svm", "regression", "covariance"])
+@pytest.mark.parametrize("method", ["svm", "regression"])
 def test_known_direction_is_found(method):
     source = torch.Generator().manual_seed(0)
     latents = torch.randn(2000, 1, 16, generator=source)
@@ -62,23 +62,68 @@ def test_known_direction_is_found(method):
     assert found["one"].everything > 0.6  # the middle of the range is not the middle of the samples
 
 
-@pytest.mark.parametrize("method", ["regression", "covariance"])
-def test_kept_attributes_do_not_change(method):
+def mixed_scores():
+    """Two scores of unequally spread latents; the first also grows with what the second measures."""
     source = torch.Generator().manual_seed(0)
-    latents = torch.randn(4000, 1, 16, generator=source)
-    scores = torch.stack([latents[:, 0, 0] + latents[:, 0, 1], latents[:, 0, 1]], dim=1)
-    samples = Samples(latents, scores, ["both", "second"])
-    found = interfacegan.boundaries(samples, method, ratio=0.2)
+    latents = torch.randn(4000, 1, 16, generator=source) * torch.linspace(0.5, 2, 16)
+    both = latents[:, 0, 0] / 0.5 + latents[:, 0, 15] / 2
+    return Samples(latents, torch.stack([both, latents[:, 0, 15] / 2], dim=1), ["both", "second"])
+
+
+def test_projection_keeps_another_score():
+    samples = mixed_scores()
+    found = interfacegan.boundaries(samples, "regression", ratio=0.2)
     wanted = {"alone": {"score": "both", "keep": ["second"]}, "less": {"score": "second", "sign": -1}}
-    stored = interfacegan.chosen(found, wanted, samples if method == "covariance" else None)
+    stored = interfacegan.chosen(found, wanted)
     assert cosine(stored["alone"].vector, torch.eye(16)[0].double()) > 0.98
-    assert abs(float(stored["alone"].vector[0, 1])) < 0.1
-    assert float(stored["less"].vector[0, 1]) < -0.9
+    assert abs(float(stored["alone"].vector[0, 15])) < 0.05
+    assert float(stored["less"].vector[0, 15]) < -0.9
+
+
+def test_purest_directions_change_one_score():
+    samples = mixed_scores()
+    model = purest.fit(samples)
+    pure = model.predicted(model.direction("both", still=["both", "second"], tolerance=0.01))
+    strong = model.predicted(model.direction("both", tolerance=0.01))
+    assert abs(pure["second"]) < 0.05 < 0.5 < pure["both"] < strong["both"]
+    assert strong["second"] > 0.6
+    down = model.direction("second", sign=-1, still=["both"], tolerance=0.01)
+    assert model.predicted(down)["second"] < -0.5
+    exact = model.direction("both", still=["second"], tolerance=0.3).double()
+    source = torch.Generator().manual_seed(1)
+
+    def quotient(direction):
+        effects = model.predicted(direction / direction.norm())
+        return effects["both"] ** 2 / (0.3 + effects["second"] ** 2)
+
+    for _ in range(30):
+        nearby = exact + 0.1 * torch.randn(16, generator=source).double()
+        assert quotient(nearby) <= quotient(exact) + 1e-9
+
+
+def test_purest_scores_may_be_unknown_for_some_samples():
+    samples = mixed_scores()
+    scores = samples.scores.clone()
+    scores[::2, 1] = float("nan")
+    model = purest.fit(Samples(samples.latents, scores, samples.names))
+    assert model.predicted(torch.eye(16)[15])["second"] > 0.95
+
+
+def test_purest_recipes_say_what_may_change_too(tmp_path):
+    text = "still: [brightness, warmth]\ndirections:\n"
+    text += "  warm: {score: warmth}\n  free: {score: warmth, free: [brightness], limit: 2}\n"
+    file = recipe(tmp_path, text)
+    stored = read(str(interfacegan.run(file, ["method=purest"])))
+    assert list(stored) == ["warm", "free"]
+    assert cosine(stored["warm"].vector, stored["free"].vector) < 0.999
+    assert stored["free"].limit == 2
+    with pytest.raises(ConfigError, match="space: w or z"):
+        interfacegan.run(file, ["method=purest", "space=w+"])
 
 
 def test_unknown_scores_are_named():
     samples = Samples(torch.randn(100, 1, 4), torch.randn(100, 1), ["one"])
-    found = interfacegan.boundaries(samples, "covariance")
+    found = interfacegan.boundaries(samples, "regression")
     with pytest.raises(ConfigError, match="no score is called 'two'; there are: one"):
         interfacegan.chosen(found, {"x": {"score": "two"}})
 

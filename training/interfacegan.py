@@ -7,6 +7,7 @@ conditional on others, as a file of directions.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,8 @@ from directions._stored import Stored, write
 from directions.interfacegan import conditional
 from plugins import ConfigError, build, checked
 from scorers import Scorer
-from training import svm
+from training import purest, svm
+from training.purest import Model, normalised
 from training.recipes import read
 from training.samples import Samples, collect
 
@@ -35,6 +37,8 @@ class Wanted:
     score: str  # what it changes
     sign: int = 1  # -1: a positive strength gives less of the score ("older" from "young")
     keep: list[str] = field(default_factory=list)  # scores that do not change with it (section 3.2)
+    free: list[str] = field(default_factory=list)  # with `purest`: scores that may change with it
+    tolerance: float = 0.3  # with `purest`: of changes in the others (training/purest.py)
     layers: str = "all"  # those that are edited by default
     limit: float = 3.0  # ends of the slider, standard deviations of the latents
     note: str = ""
@@ -53,7 +57,10 @@ class Recipe:
     truncation: float = 1.0
     batch: int = 4
     space: Literal["w", "w+", "z"] = "w"
-    method: Literal["svm", "regression", "covariance"] = "svm"
+    method: Literal["svm", "regression", "purest"] = "svm"
+    still: list[str] = field(
+        default_factory=list
+    )  # with `purest`: what no direction should change; empty = all
     ratio: float = 0.02  # share of the samples at either end of a score that the SVM sees
     split: float = 0.7  # share of those that it is trained on; the others validate
 
@@ -70,6 +77,8 @@ class Boundary:
 def run(config: str | Path, overrides: list[str] | None = None) -> Path:
     """Samples, fits, writes; returns the file of directions. Raises ConfigError."""
     recipe = read(Recipe, Path(config), overrides)
+    if recipe.method == "purest" and recipe.space == "w+":
+        raise ConfigError("method: purest needs one vector for all layers: space: w or z")
     generator = build(Generator, recipe.generator, "generator")
     measured = [build(Scorer, settings, "scorers") for settings in recipe.scorers]
     samples = collect(
@@ -94,32 +103,35 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
         )
     out = Path(recipe.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write(out, chosen(found, recipe.directions, samples if recipe.method == "covariance" else None))
+    model = purest.fit(samples) if recipe.method == "purest" else None
+    write(out, chosen(found, recipe.directions, model, recipe.still))
     return out
 
 
 def chosen(
-    found: dict[str, Boundary], directions: dict[str, dict[str, Any]], samples: Samples | None = None
+    found: dict[str, Boundary],
+    directions: dict[str, dict[str, Any]],
+    model: Model | None = None,
+    still: Sequence[str] = (),
 ) -> dict[str, Stored]:
     """The directions of the file. Raises ConfigError for scores that nobody measured.
 
-    What a direction keeps is projected out of its normal (section 3.2); with `samples` it is regressed
-    out of the score, and the direction is the covariance of latents and what remains (see `covariance`).
+    What a direction keeps is projected out of its normal (section 3.2). With `model` the directions are
+    the purest ones instead (training/purest.py).
     """
     result = {}
     for name, settings in (directions or {name: {"score": name} for name in found}).items():
         wanted = checked(Wanted, settings, f"directions: {name}")
-        for score in (wanted.score, *wanted.keep):
+        for score in (wanted.score, *wanted.keep, *wanted.free, *still):
             if score not in found:
                 raise ConfigError(
                     f"directions: {name}: no score is called {score!r}; there are: {', '.join(found)}"
                 )
         boundary = found[wanted.score]
         rows = boundary.normal * wanted.sign
-        if samples is not None:
-            scores = remaining(samples, wanted.score, wanted.keep)
-            normal = covariance(samples.latents.flatten(1).float(), scores)[0]
-            rows = wanted.sign * (normal / normal.norm()).reshape(rows.shape)
+        if model is not None:
+            others = [score for score in (*(still or found), *wanted.keep) if score not in wanted.free]
+            rows = model.direction(wanted.score, wanted.sign, others, wanted.tolerance)[None]
         elif wanted.keep:
             rows = conditional(rows, torch.stack([found[score].normal for score in wanted.keep]))
         result[name] = Stored(
@@ -155,7 +167,7 @@ def boundary(
 
     As in the authors' code the ends hold `ratio` of the samples each, `split` of them train and the rest
     validate, and "all" are the samples between the ends, by whether their score is above the middle of its
-    range. `regression` and `covariance` use all samples but the validating ones, which is less noisy.
+    range. The other methods use all samples but the validating ones for a regression, which is less noisy.
     """
     order = scores.argsort(descending=True)
     count = max(2, min(int(len(scores) * ratio) if ratio <= 1 else int(ratio), len(scores) // 2))
@@ -169,8 +181,7 @@ def boundary(
     else:
         kept = torch.ones(len(scores), dtype=torch.bool)
         kept[torch.cat([high[validate], low[validate]])] = False
-        fit = {"regression": regression, "covariance": covariance}[method]
-        normal, bias = fit(latents[kept], scores[kept])
+        normal, bias = regression(latents[kept], scores[kept])
     values = latents @ normal + bias
     between = order[count:-count]
     middle = (scores[order[0]] + scores[order[-1]]) / 2
@@ -196,35 +207,6 @@ def regression(
     }
     normal = _ridge(points - mean, target, min(errors, key=lambda ridge: float(errors[ridge])))
     return normal.float(), float(-(mean @ normal))
-
-
-def covariance(
-    latents: Float[Tensor, "n length"], scores: Float[Tensor, " n"]
-) -> tuple[Float[Tensor, " length"], float]:
-    """Covariance of the latents with the score: the difference of the means of high and of low samples.
-
-    It is the regression's normal times the covariance of the latents, so it stays where latents are dense,
-    and needs no inverse: a few thousand samples do, where a hyperplane in 512 dimensions is mostly noise.
-    """
-    points = latents.double() - latents.double().mean(0)
-    normal = points.T @ normalised(scores) / len(points)
-    return normal.float(), float(-(latents.double().mean(0) @ normal))
-
-
-def remaining(samples: Samples, score: str, keep: list[str]) -> Float[Tensor, " n"]:
-    """A score without what is linear in the kept ones, all normalised; every sample must be known."""
-    columns = {name: normalised(samples.scores[:, samples.names.index(name)]) for name in (score, *keep)}
-    if not keep:
-        return columns[score].float()
-    others = torch.stack([columns[name] for name in keep], dim=1)
-    return (
-        columns[score] - others @ torch.linalg.lstsq(others, columns[score][:, None]).solution[:, 0]
-    ).float()
-
-
-def normalised(scores: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Scores as if they were normally distributed, by their ranks: outliers count little."""
-    return torch.special.ndtri((scores.argsort().argsort().double() + 0.5) / len(scores))
 
 
 def _ridge(
