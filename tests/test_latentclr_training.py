@@ -21,7 +21,7 @@ directions: 4
 batch: 6
 steps: 40
 rate: 0.05
-coordinates: deviations
+components: 12
 alpha: [-1.0, 1.0]
 every: 10
 """
@@ -93,12 +93,12 @@ def test_a_folder_of_another_run_is_refused(config):
 
 
 def test_folding_keeps_what_a_model_does():
-    basis = torch.randn(16, 16, generator=torch.Generator().manual_seed(1))
+    basis = torch.randn(10, 16, generator=torch.Generator().manual_seed(1))
     w = torch.randn(5, 16, generator=torch.Generator().manual_seed(2))
     for model in (
-        latentclr.Global(3, 16),
-        latentclr.Conditional(3, 16),
-        latentclr.Conditional(3, 16, depth=3),
+        latentclr.Global(3, 10),
+        latentclr.Conditional(3, 16, 10),
+        latentclr.Conditional(3, 16, 10, depth=3),
     ):
         model.eval()
         with torch.no_grad():

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from backends import Latents, device
 from backends.generators import Generator
 from backends.memory import kept_heap
-from directions import parse_layers
+from directions import on_layers, parse_layers
 from directions._statistics import principal, spread
 from plugins import ConfigError, build
 from training.recipes import read
@@ -42,7 +42,7 @@ class Recipe:
     model: Literal["global", "linear", "nonlinear"] = "global"
     directions: int = 32  # K
     depth: int = 3  # linear layers of a nonlinear model; 1 = as the models that the authors released
-    coordinates: Literal["latent", "deviations"] = "latent"  # what the models count in, see `basis`
+    components: int = 0  # principal components of W that moves are made of, see `basis`; 0 = any move
     alpha: list[float] = field(default_factory=lambda: [0.1, 0.1])  # a move's length, uniform between these
     temperature: float = 0.5  # multiplies similarities
     edited: str = "all"  # layers that move
@@ -68,39 +68,39 @@ class Global(nn.Module):
         return self.params[:, None].expand(-1, len(w), -1)
 
     @torch.no_grad()
-    def fold(self, basis: Float[Tensor, "dim dim"]) -> None:
+    def fold(self, basis: Float[Tensor, "k dim"]) -> None:
         """From coordinates along the rows of `basis` to latents."""
-        self.params.copy_(self.params @ basis)
+        self.params = nn.Parameter(self.params @ basis)
 
 
 class Conditional(nn.Module):
     """A network of w per direction: affine, or of several layers with batch normalisation and ReLU."""
 
-    def __init__(self, count: int, dim: int, depth: int = 1) -> None:
+    def __init__(self, count: int, dim: int, outputs: int, depth: int = 1) -> None:
         super().__init__()
-        self.nets = nn.ModuleList(self._network(dim, depth) for _ in range(count))
+        self.nets = nn.ModuleList(self._network(dim, outputs, depth) for _ in range(count))
 
     @staticmethod
-    def _network(dim: int, depth: int) -> nn.Sequential:
+    def _network(dim: int, outputs: int, depth: int) -> nn.Sequential:
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         for i in range(1, depth):
             parts[f"linear_{i}"] = nn.Linear(dim, dim, bias=False)
             parts[f"batchnorm_{i}"] = nn.BatchNorm1d(dim)
             parts[f"relu_{i}"] = nn.ReLU()
-        parts[f"linear_{depth}"] = last = nn.Linear(dim, dim, bias=depth == 1)
+        parts[f"linear_{depth}"] = last = nn.Linear(dim, outputs, bias=depth == 1)
         if depth == 1:  # begins with a vector that w changes little: a random map of w is hard to leave
             nn.init.normal_(last.weight, std=0.1 * dim**-0.5)
             nn.init.normal_(last.bias)
         return nn.Sequential(parts)
 
-    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n dim"]:
+    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n outputs"]:
         return torch.stack([net(w) for net in self.nets])
 
     @torch.no_grad()
-    def fold(self, basis: Float[Tensor, "dim dim"]) -> None:
+    def fold(self, basis: Float[Tensor, "outputs dim"]) -> None:
         for net in self.nets:
             for value in net[-1].parameters():  # pyright: ignore[reportIndexIssue]
-                value.copy_(basis.T @ value)
+                value.data = basis.T @ value
 
 
 def contrast(
@@ -129,13 +129,13 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
         raise ConfigError("latentclr: contrasts need batch and directions of at least 2")
     generator = build(Generator, recipe.generator, "generator")
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe, generator.dim)
+    frame = basis(generator, recipe)
+    model = build_model(recipe, *frame.shape)
     optimizer = torch.optim.Adam(model.parameters(), recipe.rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, recipe.milestones, recipe.fall)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = Path(recipe.folder) / "latentclr.pt"
     first = resume(checkpoint, parts)
-    frame = basis(generator, recipe)
     with kept_heap():
         for step in tqdm(range(first, recipe.steps), "latentclr", disable=None):
             optimizer.zero_grad()
@@ -149,46 +149,44 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
     return write(model, generator, recipe, frame)
 
 
-def build_model(recipe: Recipe, dim: int) -> Global | Conditional:
+def build_model(recipe: Recipe, outputs: int, dim: int) -> Global | Conditional:
     if recipe.model == "global":
-        return Global(recipe.directions, dim).to(device())
-    return Conditional(recipe.directions, dim, recipe.depth if recipe.model == "nonlinear" else 1).to(
-        device()
-    )
+        return Global(recipe.directions, outputs).to(device())
+    depth = recipe.depth if recipe.model == "nonlinear" else 1
+    return Conditional(recipe.directions, dim, outputs, depth).to(device())
 
 
-def basis(generator: Generator, recipe: Recipe) -> Float[Tensor, "dim dim"]:
+def basis(generator: Generator, recipe: Recipe) -> Float[Tensor, "k dim"]:
     """Rows: what one unit of each output of a model moves.
 
-    "latent": the latent's own coordinates, as in the paper. "deviations": the principal components of W, a
-    standard deviation each, so that the moves that a model starts from are as probable as latents are.
+    Without `components` the latent's own coordinates, as in the paper. With them the first principal
+    components of W, a standard deviation each: where W hardly varies a small move destroys the picture, and
+    does so alike for all latents, which is what the loss asks for.
     """
-    if recipe.coordinates == "latent":
+    if not recipe.components:
         return torch.eye(generator.dim, device=device())
     layers = tuple(parse_layers(recipe.edited, generator.layers, generator.size))
     variances, vectors = principal(generator, layers, SAMPLES)
-    return variances.sqrt()[:, None] * vectors
+    return (variances.sqrt()[:, None] * vectors)[: recipe.components]
 
 
 def changes(
-    model: nn.Module, generator: Generator, recipe: Recipe, frame: Float[Tensor, "dim dim"], step: int
+    model: nn.Module, generator: Generator, recipe: Recipe, frame: Float[Tensor, "k dim"], step: int
 ) -> Float[Tensor, "count n length"]:
     """What every direction does to the maps of this step's latents; the same step always draws the same."""
     seeds = [recipe.seed * 10**8 + step * recipe.batch + i for i in range(recipe.batch)]
     latents = generator.sample(seeds, recipe.truncation)
     chosen = parse_layers(recipe.edited, generator.layers, generator.size)
     moves = functional.normalize(model(latents[:, chosen[0]]) @ frame, dim=2)  # (count, n, dim)
-    source = torch.Generator().manual_seed(step)
-    low, high = min(recipe.alpha), max(recipe.alpha)
-    alpha = low + (high - low) * torch.rand(len(moves), generator=source)
+    source, low, high = torch.Generator().manual_seed(step), min(recipe.alpha), max(recipe.alpha)
+    alpha = low + (high - low) * torch.rand(len(moves), generator=source).to(moves)
     with torch.no_grad():
         before = maps(generator, latents, recipe.layer)
-    rows = torch.zeros(generator.layers, 1, device=moves.device)
-    rows[chosen] = 1
+    rows = on_layers(torch.ones(1, device=moves.device), chosen, generator.layers)
     return torch.stack(
         [
             maps(generator, latents + length * move[:, None] * rows, recipe.layer) - before
-            for move, length in zip(moves, alpha.to(moves), strict=True)
+            for move, length in zip(moves, alpha, strict=True)
         ]
     )
 
@@ -220,7 +218,7 @@ def resume(file: Path, parts: dict[str, Any]) -> int:
 
 @torch.no_grad()
 def write(
-    model: Global | Conditional, generator: Generator, recipe: Recipe, frame: Float[Tensor, "dim dim"]
+    model: Global | Conditional, generator: Generator, recipe: Recipe, frame: Float[Tensor, "k dim"]
 ) -> Path:
     """The file of directions, in latent coordinates, those with the largest effect first."""
     model.fold(frame)
