@@ -12,7 +12,8 @@ from torch import Tensor
 
 from evaluation.effects import Effect
 
-CELL, LEFT, TOP = (34, 18), 230, 150  # pixels of the picture of a table
+CELL, LEFT, TOP, GAP = (36, 18), 330, 150, 12  # pixels of the picture of a table
+LETTERS = 52  # that a row's name has room for
 FULL = 1.5  # standard deviations at which a cell has its full colour
 
 
@@ -87,28 +88,47 @@ def markdown(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str
 
 
 def picture(rows: Sequence[Row], titles: list[str], columns: list[int]) -> Image.Image:
-    """The table in colours: red = more, blue = less, white = unchanged."""
-    width, height = LEFT + CELL[0] * len(columns), TOP + CELL[1] * len(rows)
+    """The table in colours: red = more, blue = less, white = unchanged; a line where a source begins.
+
+    The last two columns are purity and the share of pictures that still show the same person or subject.
+    """
+    width, height = LEFT + CELL[0] * (len(columns) + 2) + GAP, TOP + CELL[1] * len(rows)
     sheet = Image.new("RGB", (width + 10, height + 10), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    for x, column in enumerate(columns):
-        title = Image.new("L", (TOP - 8, CELL[1]), 0)
-        ImageDraw.Draw(title).text((2, 2), titles[column], fill=255, font=font)
-        upright = title.rotate(90, expand=True)
-        sheet.paste("black", (LEFT + x * CELL[0] + 8, 4), upright)
+    for x, title in enumerate([*(titles[column] for column in columns), "purity", "same subject"]):
+        upright = Image.new("L", (TOP - 8, CELL[1]), 0)
+        ImageDraw.Draw(upright).text((2, 2), title, fill=255, font=font)
+        sheet.paste("black", (_left(x, len(columns)) + 8, 4), upright.rotate(90, expand=True))
     for y, row in enumerate(rows):
-        draw.text((4, TOP + y * CELL[1] + 2), f"{row.source}: {row.label}"[:36], fill="black", font=font)
-        for x, column in enumerate(columns):
-            value = float(row.effect.changes[column])
-            left, top = LEFT + x * CELL[0], TOP + y * CELL[1]
-            draw.rectangle((left, top, left + CELL[0] - 2, top + CELL[1] - 2), fill=_colour(value))
-            draw.text((left + 4, top + 2), f"{value:+.1f}", fill="black", font=font)
+        top = TOP + y * CELL[1]
+        if not y or rows[y - 1].source != row.source:
+            draw.line((4, top - 1, width, top - 1), fill="black")
+        draw.text((4, top + 2), f"{row.source}: {row.label}"[:LETTERS], fill="black", font=font)
+        values = row.effect.changes[columns].tolist()
+        cells = [(f"{value:+.1f}", _colour(value)) for value in values]
+        cells += [
+            (f"{value:.0%}", _grey(value)) for value in (row.effect.purity(columns), row.effect.identity)
+        ]
+        for x, (text, colour) in enumerate(cells):
+            left = _left(x, len(columns))
+            draw.rectangle((left, top, left + CELL[0] - 2, top + CELL[1] - 2), fill=colour)
+            draw.text((left + 4, top + 2), text, fill="black", font=font)
     return sheet
+
+
+def _left(x: int, scores: int) -> int:
+    """Where a column begins; the last two stand apart."""
+    return LEFT + x * CELL[0] + (GAP if x >= scores else 0)
 
 
 def _colour(value: float) -> tuple[int, int, int]:
     rest = round(255 * (1 - 0.75 * min(abs(value) / FULL, 1)))
     return (255, rest, rest) if value > 0 else (rest, rest, 255)
+
+
+def _grey(share: float) -> tuple[int, int, int]:
+    level = round(255 - 90 * share)
+    return level, level, level
 
 
 def sheet(pictures: Float[Tensor, "rows columns 3 size size"]) -> Image.Image:
