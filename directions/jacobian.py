@@ -6,17 +6,12 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
-from tqdm import tqdm
 
 from backends.generators import Generator
-from directions import on_layers, parse_layers
-from directions._disk import on_disk
+from directions import parse_layers
+from directions._derivatives import SAMPLES, pictures_along
 from directions._numbered import Components, Numbered
 from directions._statistics import principal, remembered, signed
-
-STEP = 0.5  # of the finite differences, standard deviations of W
-SAMPLES = 10_000  # latents whose principal components are tried
 
 
 @dataclass
@@ -79,7 +74,7 @@ def _metrics(
     variances, vectors = principal(generator, layers, SAMPLES)
     count = min(count, int((variances > 1e-6 * variances[0]).sum()))
     basis, deviations = vectors[:count], variances[:count].sqrt()
-    J = _jacobian(generator, layers, seeds, count, pixels)["jacobian"].double()
+    J = pictures_along(generator, layers, seeds, count, pixels)["jacobian"].double()
     left, top, right, bottom = (round(pixels * edge) for edge in (region or (0, 0, 1, 1)))
     mask = torch.zeros(pixels, pixels, dtype=torch.bool, device=J.device)
     mask[top : max(bottom, top + 1), left : max(right, left + 1)] = True
@@ -87,20 +82,3 @@ def _metrics(
     parts = [J[..., chosen].flatten(2) for chosen in (mask, ~mask)]  # (points, k, 3 * number of pixels)
     inside, outside = (torch.einsum("pia,pja->ij", part, part) / len(J) for part in parts)
     return basis, inside, outside
-
-
-@on_disk(version=1)
-@torch.no_grad()
-def _jacobian(
-    generator: Generator, layers: tuple[int, ...], seeds: tuple[int, ...], count: int, pixels: int
-) -> dict[str, Tensor]:
-    """Change of the picture, (points, k, 3, pixels, pixels), for a standard deviation of each component."""
-    variances, vectors = principal(generator, layers, SAMPLES)
-    points = generator.sample(list(seeds)) if seeds else generator.mean()  # (points, layers, dim)
-    columns = []
-    for i in tqdm(range(count), "measuring the Jacobian"):
-        move = on_layers(STEP * variances[i].sqrt() * vectors[i], list(layers), generator.layers)
-        ends = [generator.render(points + sign * move, preview=True).float() for sign in (1, -1)]
-        change = (ends[0] - ends[1]) / (2 * STEP)
-        columns.append(functional.interpolate(change, size=(pixels, pixels), mode="area"))
-    return {"jacobian": torch.stack(columns, 1)}

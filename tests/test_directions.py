@@ -236,7 +236,7 @@ def test_jacobian_matches_automatic_differentiation(toy, monkeypatch):
         return torch.nn.functional.interpolate(images, size=(16, 16), mode="area").flatten()
 
     exact = torch.func.jacrev(small)(toy.mean()[:, :1])[:, 0, 0].double()
-    monkeypatch.setattr("directions.jacobian.STEP", 0.01)
+    monkeypatch.setattr("directions._derivatives.STEP", 0.01)
     directions = Jacobian(pixels=16, basis=toy.dim).components(Toy()).vectors.double()
     expected = torch.linalg.svd(exact).Vh
     assert ((directions * expected).sum(1).abs()[:4] > 0.99).all()
