@@ -22,7 +22,8 @@ from training import data, metrics, run, transfer
 from training.augment import Augmentation, augment, draw
 from training.data import Data, Order
 from training.discriminator import Pixels
-from training.gan import Gan, Memory, Rates, step
+from training.encoder import Encoder, information
+from training.gan import Gan, Rates, step
 from training.losses import discriminator_terms
 from training.settings import read
 
@@ -47,7 +48,7 @@ def config(photographs: Path, tmp_path: Path) -> Path:
         f"folder: {tmp_path / 'run'}\n"
         f"data: {{path: {photographs}, holdout: 1, labels: [red]}}\n"
         "start: scratch\nchannels: [32, 32]\ndiscriminator: pixels\nbatch: 4\nsteps: 4\n"
-        "rates: {frozen: 0, memory: 64}\nevery: {log: 1, checkpoint: 2, sheet: 0, metrics: 0}\n"
+        "rates: {frozen: 0}\nevery: {log: 1, checkpoint: 2, sheet: 0, metrics: 0}\n"
     )
     return file
 
@@ -55,7 +56,12 @@ def config(photographs: Path, tmp_path: Path) -> Path:
 def players(**rates: float) -> Gan:
     torch.manual_seed(0)
     network = transfer.scratch(CHANNELS)
-    return Gan(network, Pixels(16), transfer.coarse_names(network, 0), Rates(memory=64, **rates))  # type: ignore[arg-type]
+    settings = Rates(**rates)  # type: ignore[arg-type]
+    return Gan(network, Pixels(16), encoder(), transfer.coarse_names(network, int(settings.frozen)), settings)
+
+
+def encoder() -> Encoder:
+    return Encoder([torch.zeros(2, 3, 16, 16)], 512)
 
 
 def test_folder_and_archive_hold_the_same_photographs(photographs: Path, tmp_path: Path) -> None:
@@ -137,15 +143,21 @@ def test_a_grown_network_draws_the_same_pictures_larger() -> None:
     assert error < 0.3  # a few random filters carry most of it
 
 
-def test_memory_gives_each_photograph_its_nearest_sample_once() -> None:
-    memory = Memory(8, 4)
-    grey = torch.tensor([-0.9, -0.3, 0.3, 0.9]).view(4, 1, 1, 1).expand(4, 3, 16, 16)
-    z = torch.randn(4, 4)
-    memory.add(z, grey)
-    wanted = torch.tensor([0.31, 0.35]).view(2, 1, 1, 1).expand(2, 3, 16, 16)
-    matched = memory.match(wanted)
-    assert torch.equal(matched[0], z[2])
-    assert torch.equal(matched[1], z[3])  # z[2] was taken
+def test_information_of_the_prior_is_zero_and_grows_with_distance() -> None:
+    zero = torch.zeros(2, 8)
+    assert information(zero, zero) == 0
+    assert information(zero + 2, zero).item() == pytest.approx(16)  # 8 dimensions, 2 ** 2 / 2 nats each
+    assert information(zero, zero - 3) > 10  # a sharp z tells much
+
+
+def test_a_nat_becomes_dearer_when_too_much_is_told() -> None:
+    network = encoder()
+    before = network.price.item()
+    network.control(torch.tensor(80.0), 40.0)
+    dear = network.price.item()
+    network.control(torch.tensor(20.0), 40.0)
+    assert dear > before
+    assert network.price.item() < dear
 
 
 def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
@@ -154,7 +166,7 @@ def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
 
 
 def test_a_few_photographs_are_overfitted() -> None:
-    gan = players(frozen=-1, generator=3e-3)
+    gan = players(frozen=-1, generator=3e-3, encoder=1e-3)
     gan.rates.weights["adversarial"] = 0.05
     photographs = torch.tensor([[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]]).float()[:, :, None, None]
     photographs = photographs.expand(4, 3, 16, 16).repeat(2, 1, 1, 1)
@@ -162,16 +174,15 @@ def test_a_few_photographs_are_overfitted() -> None:
     losses = []
     for number in range(50):
         source = torch.Generator().manual_seed(number)
-        terms = step(gan, photographs, source, unchanged, Accelerator(cpu=True))
-        losses.append(terms.get("thumbnail", 1.0))
-    assert sum(losses[-5:]) < 0.7 * sum(losses[16:21])
+        losses.append(step(gan, photographs, source, unchanged, Accelerator(cpu=True))["thumbnail"])
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
 def test_frozen_layers_stay_and_others_move() -> None:
     gan = players(frozen=4)
     before = {name: value.clone() for name, value in gan.generator.state_dict().items()}
     frozen = transfer.coarse_names(gan.generator, 4)
-    gan = Gan(gan.generator, Pixels(16), frozen, Rates(memory=64))
+    gan = Gan(gan.generator, Pixels(16), encoder(), frozen, Rates())
     photographs = torch.rand(4, 3, 16, 16) * 2 - 1
     step(gan, photographs, torch.Generator().manual_seed(0), Augmentation(), Accelerator(cpu=True))
     moved = {

@@ -16,8 +16,9 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from backends import Images
 from training import data, metrics, players, sheets, transfer
-from training.gan import Gan, step
+from training.gan import Gan, encode, rehearse, step
 from training.settings import Run, read
 
 CALIBRATION = 64  # photographs from which the discriminator's constants are set
@@ -65,11 +66,13 @@ class Loop:
             )
         self.order = data.Order(len(self.photographs), self.settings.seed)
         discriminator = players.discriminator(self.settings, network.size)
-        discriminator.calibrate(self.photographs.images(self.order.batch(0, CALIBRATION)))
-        players.inherit(self.settings, discriminator)
+        examples = self.photographs.images(self.order.batch(0, CALIBRATION))
+        discriminator.calibrate(examples)
+        encoder = players.encoder(discriminator, examples[:2], network.mean.shape[0])
+        players.inherit(self.settings, discriminator, encoder)
         coarse = transfer.coarse_names(network, self.settings.rates.frozen)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.gan = Gan(network, discriminator, coarse, self.settings.rates).to(device)
+        self.gan = Gan(network, discriminator, encoder, coarse, self.settings.rates).to(device)
         if self.checkpoint.is_file():
             self.restore()
 
@@ -97,7 +100,7 @@ class Loop:
             for name, value in self.step().items():
                 sums[name] = sums.get(name, 0.0) + value / every.log
             if _due(self.done, every.log):
-                terms = {name: sums.get(name, 0.0) for name in self.settings.rates.weights}
+                terms = {name: sums.get(name, 0.0) for name in (*self.settings.rates.weights, "nats")}
                 self.log("losses.csv", {**terms, "seconds": time.perf_counter() - self.started})
                 sums = {}
             if _due(self.done, every.sheet):
@@ -116,7 +119,10 @@ class Loop:
         photographs = self.photographs.images(chosen).to(self.accelerator.device)
         flipped = torch.rand(len(chosen), generator=numbers) < 0.5
         photographs[flipped] = photographs[flipped].flip(3)
-        terms = step(self.gan, photographs, numbers, settings.augmentation, self.accelerator)
+        if self.done < settings.rehearsal:
+            terms = rehearse(self.gan, photographs, numbers, self.accelerator)
+        else:
+            terms = step(self.gan, photographs, numbers, settings.augmentation, self.accelerator)
         self.done += 1
         self.gan.update_average(settings.batch * ranks, self.done * settings.batch * ranks)
         return terms
@@ -151,6 +157,17 @@ class Loop:
         if self.accelerator.is_main_process:
             images = sheets.samples(self.gan.average, list(range(32)))
             sheets.save(images, 8, self.folder / "sheets" / f"{self.done:06d}.png")
+            if len(self.unseen) and self.settings.rates.encoded:
+                sheets.save(self.drawn_again(), 8, self.folder / "sheets" / f"{self.done:06d}_unseen.png")
+
+    @torch.no_grad()
+    def drawn_again(self, count: int = 16) -> Images:
+        """Rows of eight unseen photographs, each above a row of what comes back of them."""
+        photographs = self.unseen.images(list(range(min(count, len(self.unseen)))))
+        photographs = photographs.to(self.accelerator.device)
+        z, _ = encode(self.gan.average_encoder, self.gan.discriminator, photographs)
+        pairs = zip(photographs.split(8), self.gan.average(z).float().split(8), strict=True)
+        return torch.cat([row for pair in pairs for row in pair])
 
     def measure(self) -> None:
         """Log the FID-like figure and the diversity of the moving average."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from backends import Images
 
 Logits = Float[Tensor, "n places"]
-THUMBNAIL = 16  # side of the pictures by which samples and photographs are matched, pixels
+THUMBNAIL = 16  # side of the pictures whose colours are compared, pixels
 
 
 def discriminator_terms(real: Logits, fake: Logits) -> dict[str, Tensor]:
@@ -21,10 +21,10 @@ def generator_terms(fake: Logits) -> dict[str, Tensor]:
     return {"adversarial": -fake.mean()}
 
 
-def matching_terms(
+def reconstruction_terms(
     maps: list[Tensor], targets: list[Tensor], images: Images, photographs: Images
 ) -> dict[str, Tensor]:
-    """Distances between samples and the photographs they were matched with (Li & Malik 2018).
+    """Distances between photographs and what was drawn of them.
 
     `maps` and `targets` are feature maps of about unit scale, row i of one belonging to row i of the other.
     """

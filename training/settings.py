@@ -37,6 +37,7 @@ class Run:
     side: int = 96  # of the pictures that the discriminator's feature network sees, pixels
     batch: int = 16  # pictures a step, of each process
     steps: int = 2000
+    rehearsal: int = 0  # of the steps, the first ones, that only draw photographs again
     seed: int = 0
     photographs: int = 0  # train on the first few only: overfitting must be easy; 0 = all
     samples: int = 512  # for the figures in the log
