@@ -34,19 +34,14 @@ class Encoder(nn.Module):
         """`maps` are those of any photographs: their shapes count."""
         super().__init__()
         inputs = self.inputs(maps, torch.zeros(len(maps[0]), 3, 16, 16)).shape[1]
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, WIDTH),
-            nn.LeakyReLU(0.2),
-            nn.Linear(WIDTH, WIDTH),
-            nn.LeakyReLU(0.2),
-            nn.Linear(WIDTH, 2 * dim),
-        )
+        first, last = nn.Linear(inputs, WIDTH), nn.Linear(WIDTH, 2 * dim)
         with torch.no_grad():  # so many inputs add up: their weights must be large next to a learning rate
-            self.layers[0].weight.div_(SCALE)
-        last = self.layers[-1]
+            first.weight.div_(SCALE)
         nn.init.normal_(last.weight, std=WIDTH**-0.5)
-        nn.init.zeros_(last.bias)
+        nn.init.zeros_(last.bias[:dim])
         nn.init.constant_(last.bias[dim:], QUIET)
+        middle = nn.Linear(WIDTH, WIDTH)
+        self.layers = nn.Sequential(first, nn.LeakyReLU(0.2), middle, nn.LeakyReLU(0.2), last)
         self.register_buffer("price", torch.tensor(1e-4))  # weight of a nat
 
     def forward(self, maps: list[Tensor], photographs: Images) -> tuple[Latent, Latent]:
