@@ -75,10 +75,8 @@ def _default(field: Field[Any]) -> object:
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
-def name(
-    direction: str, effect: Effect, evaluation: Evaluation, scores: list[str], own: bool = False
-) -> Named:
-    """The name of one direction; `own` keeps the direction's own name, and only judges it."""
+def name(direction: str, effect: Effect, evaluation: Evaluation, scores: list[str]) -> Named:
+    """The name of one direction. One that has a name instead of a number keeps it, and is only judged."""
     columns = [scores.index(score) for score in evaluation.words]
     changes = effect.changes[columns]
     best = int(changes.abs().argmax())
@@ -87,7 +85,7 @@ def name(
     word = more if changes[best] > 0 else less
     kind = "weak" if size < WEAK else "destroys" if effect.identity < BROKEN and purity < 0.3 else "named"
     word = {"weak": "hardly anything", "destroys": "destroys"}.get(kind, word)
-    label = direction if own else f"{word} ({direction})"
+    label = direction if not direction[-1].isdecimal() else f"{word} ({direction})"
     return Named(label, round(purity, 3), round(size, 3), round(effect.identity, 3), kind)
 
 

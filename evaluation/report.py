@@ -50,8 +50,7 @@ def report(
         if not listed:
             continue
         effects = measured.effects(measure, listed, label)
-        own = bool(source.keepable(editor.generator))  # directions with names of their own
-        named = {n: naming.name(n, effect, evaluation, scores, own) for n, effect in effects.items()}
+        named = {n: naming.name(n, effect, evaluation, scores) for n, effect in effects.items()}
         mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]
         rows += mine
         summaries.append(tables.summary(label, mine, columns))

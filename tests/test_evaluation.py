@@ -45,7 +45,7 @@ def test_names_say_what_changes_most_and_which_way(settings):
     assert named.label == "darker (SeFa 3)"
     assert named.purity == pytest.approx(0.64 / 0.68, abs=1e-3)
     assert naming.name("SeFa 1", effect(0.05, 0.1), settings, scores).kind == "weak"
-    assert naming.name("smile", effect(0.1, 0.9), settings, scores, own=True).label == "smile"
+    assert naming.name("smile", effect(0.1, 0.9), settings, scores).label == "smile"
 
 
 def test_a_zero_move_changes_nothing(toy, settings):
