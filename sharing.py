@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 DAY = 24 * 3600
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # what secrets.token_urlsafe(16) makes: 128 bits
-LONGEST = 120  # characters of a name
+LONGEST = 600  # characters of a name; "smile | keep" and every other attribute after it
 MOST_EDITS = 256
 GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
 

@@ -15,7 +15,9 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "films": set(),
     "sharing": {"sharing", "backends", "latents", "plugins"},
     "editor": {"backends", "directions", "plugins"},
-    "ui": {"ui", "editor", "backends", "directions", "plugins", "latents", "sharing", "films"},
+    "ui": {
+        "ui", "editor", "backends", "directions", "plugins", "latents", "sharing", "films", "evaluation",
+    },
     "app": {"ui", "editor", "plugins", "sharing", "backends"},
     "commands": {
         "commands", "editor", "backends", "directions", "plugins", "latents", "films", "training",

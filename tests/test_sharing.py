@@ -279,7 +279,7 @@ def test_records_are_private_to_the_server(store):
         assert store.directory.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("changes", [{"edit": {"a": math.nan}}, {"domain": "x" * 121}])
+@pytest.mark.parametrize("changes", [{"edit": {"a": math.nan}}, {"domain": "x" * 601}])
 def test_what_cannot_be_opened_is_not_stored(changes):
     with pytest.raises(ShareError):
         shared(**changes)

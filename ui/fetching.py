@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends import cache, weights
+from backends import Backend, cache, weights
 from backends.weights import Status
 from editor import Editor
 from ui.pictures import status
@@ -14,36 +15,92 @@ from ui.pictures import status
 LOOK = 0.5  # seconds between two looks at the growing cache
 
 
-def missing(editor: Editor) -> list[Status]:
-    """Entries of the manifest that the domain reads and the cache lacks."""
-    required = editor.required()
-    return [entry for entry in weights.status() if entry.name in required and not entry.cached]
+@dataclass
+class Download:
+    """One entry on its way; all visitors who need it watch the same one."""
+
+    entry: Status
+    failure: list[Exception] = field(default_factory=list)
+    before: int | None = None  # bytes of the cache when it began; None while it waits for its turn
+    thread: threading.Thread | None = None
+
+    def line(self, title: str) -> dict[str, Any]:
+        """For the status line."""
+        entry, size = self.entry, max(self.entry.download, 1)
+        text = f"{title} needs {entry.description}. Fetching it from {entry.source} ({entry.licence})"
+        came = 0 if self.before is None else max(_size(cache.folder()) - self.before, 0)
+        done = min(came / size, 1.0)
+        progress = f"{done * size / 1e6:.0f} of {size / 1e6:.0f} MB" if done < 1 else "unpacking"
+        if self.before is None and _turn.locked():
+            progress += ", after another download"
+        return {"status": status(f"{text}: {progress}", "busy", done)}
 
 
-def fetched(editor: Editor) -> Iterator[dict[str, Any]]:
-    """Brings the missing weights, and tells the status line about it. Raises WeightsError."""
-    for entry in missing(editor):
-        failure: list[Exception] = []
-        worker = threading.Thread(target=_fetch, args=(entry.name, failure), name="fetch", daemon=True)
-        text = f"First use of {editor.domain.title}: fetching {entry.description} ({entry.licence})"
-        before, size = _size(cache.folder()), max(entry.download, 1)
-        worker.start()
-        while True:
-            done = min(max(_size(cache.folder()) - before, 0) / size, 1.0)
-            line = f"{text}, {done * size / 1e6:.0f} of {size / 1e6:.0f} MB"
-            yield {"status": status(line, "busy", done)}
-            worker.join(LOOK)
-            if not worker.is_alive():
-                break
-        if failure:
-            raise failure[0]
+_running: dict[str, Download] = {}  # by name of the entry
+_lock = threading.Lock()  # of `_running`
+_turn = threading.Lock()  # one download after the other: the growth of the cache is then that of this one
 
 
-def _fetch(name: str, failure: list[Exception]) -> None:
+def missing(editor: Editor, *parts: Backend) -> list[Status]:
+    """Entries of the manifest that these parts of the domain (by default all) read and the cache lacks."""
+    required = editor.required(*parts)
+    return [entry for entry in weights.status(required) if entry.name in required and not entry.cached]
+
+
+def fetched(editor: Editor, *parts: Backend) -> Iterator[dict[str, Any]]:
+    """Brings the missing weights, and tells the status line about it. Raises WeightsError.
+
+    Who stops listening stops nothing: the download goes on for the next one who asks.
+    """
+    for entry in missing(editor, *parts):
+        download = _begun(entry)
+        assert download.thread
+        while download.thread.is_alive():
+            yield download.line(editor.domain.title)
+            download.thread.join(LOOK)
+        if download.failure:
+            raise download.failure[0]
+
+
+def offer(editor: Editor, *parts: Backend) -> str:
+    """What using these parts fetches first, for a list of choices: "downloads 133 MB, NVIDIA …"; often ""."""
+    entries = [entry for name in editor.required(*parts) if (entry := weights.absent(name))]
+    if not entries:
+        return ""
+    licences = ", ".join(dict.fromkeys(entry.licence.partition(";")[0] for entry in entries))
+    size = sum(entry.source.download(entry.members) for entry in entries)
+    if size:
+        return f"downloads {_readable(size)}, {licences}"
+    if any(entry.optional for entry in entries):
+        return f"needs files of yours, {_readable(sum(entry.bytes for entry in entries))}, {licences}"
+    return ""  # from the project's own folder, at once
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"
+
+
+def _begun(entry: Status) -> Download:
+    """The running download of this entry, or a new one."""
+    with _lock:
+        download = _running.get(entry.name)
+        if download is None:
+            download = _running[entry.name] = Download(entry)
+            download.thread = threading.Thread(target=_fetch, args=(download,), name="fetch", daemon=True)
+            download.thread.start()
+        return download
+
+
+def _fetch(download: Download) -> None:
     try:
-        weights.fetch(name)
+        with _turn:
+            download.before = _size(cache.folder())
+            weights.prepare(download.entry.name)
     except Exception as error:
-        failure.append(error)
+        download.failure.append(error)
+    finally:
+        with _lock:
+            del _running[download.entry.name]
 
 
 def _size(folder: Path) -> int:

@@ -14,6 +14,7 @@ import gradio as gr
 import torch
 
 import latents as latent_files
+from backends.weights import WeightsError
 from editor import Edit, Editor
 from latents import LatentsError
 from plugins import ConfigError
@@ -122,7 +123,7 @@ class Keeping:
 
     # Arriving at the page
 
-    def open(self, query: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
+    def open(self, query: str, tokens: Mapping[str, str] | None, session: str = "") -> Iterator[Update]:
         """What the address asks for (`?share=`, `?seed=`), otherwise the first domain's first sample."""
         asked = parse_qs(query.removeprefix("?"), max_num_fields=100)
         first = asked.get("domain", [""])[0]
@@ -133,10 +134,12 @@ class Keeping:
             elif "seed" in asked:
                 yield from self._open_seed(read_seed_link(asked))
             else:
-                yield from self.handlers.choose(first)
-        except (ShareError, LinkError, LatentsError) as error:
-            for update in self.handlers.choose(first):
-                yield {**update, "status": status(str(error), "problem")}
+                yield from self.handlers.choose(first, session=session)
+        except (ShareError, LinkError, LatentsError, WeightsError) as error:
+            if isinstance(error, WeightsError):  # of another domain, or there is nothing to be shown
+                first = next(iter(self.handlers.domains))
+            for update in self.handlers.choose(first, session=session):
+                yield {**update, "status": status(str(getattr(error, "public", error)), "problem")}
 
     def _open_record(self, identity: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
         shared = self.store.open(identity)
@@ -145,7 +148,7 @@ class Keeping:
                 f"This picture needs the model “{shared.domain}”, which this server does not have."
             )
         editor = self.handlers.editor(shared.domain)
-        yield from fetched(editor)
+        yield from fetched(editor, editor.generator)
         if shared.latents.shape[1:] != (editor.generator.layers, editor.generator.dim):
             raise ShareError("This picture was made with another model, which this server no longer has.")
         panel, edit, remarks = self._usable(editor, _panel(shared.panel), shared.edit)
@@ -163,7 +166,7 @@ class Keeping:
         if link.domain not in self.handlers.domains:
             raise LinkError(f"This link needs the model “{link.domain}”, which this server does not have.")
         editor = self.handlers.editor(link.domain)
-        yield from fetched(editor)
+        yield from fetched(editor, editor.generator)
         panel, edit, remarks = self._usable(editor, link.panel, link.edit)
         work = replace(self.handlers.sampled(editor, link.seed, panel), edit=edit)
         yield self._opened(
@@ -181,9 +184,9 @@ class Keeping:
     def _usable(self, editor: Editor, panel: Panel, edit: Edit) -> tuple[Panel, Edit, list[str]]:
         """What of a link this server can still show, within the sliders' ranges; and what it cannot."""
         remarks: list[str] = []
-        shown = self.handlers.own_panel(editor, panel.source, panel.layers, panel.count)
+        shown = self.handlers.own_panel(editor, panel.source, panel.layers, panel.count, panel.keep)
         try:
-            self.handlers.directions(editor, shown)
+            self.handlers.shown(editor, shown)
         except ConfigError:
             shown = self.handlers.own_panel(editor)
             remarks.append("The chosen layers do not exist here; all sliders of the first source are shown.")
@@ -202,6 +205,7 @@ class Keeping:
 
     def _record(self, work: Work, editor: Editor) -> Shared:
         panel = {"source": work.panel.source, "layers": work.panel.layers, "count": work.panel.count}
+        panel |= {"keep": ", ".join(work.panel.keep)} if work.panel.keep else {}
         generator = work.tuned or editor.generator
         return Shared(
             work.domain, generator.fingerprint, work.latents.cpu().float().numpy(), dict(work.edit), panel
@@ -229,6 +233,7 @@ def _panel(stored: Mapping[str, Any]) -> Panel:
         str(stored.get("source", "")),
         str(stored.get("layers", "all")),
         count if isinstance(count, int) else 10,
+        tuple(name for name in str(stored.get("keep", "")).split(", ") if name),
     )
 
 

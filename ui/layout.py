@@ -14,12 +14,13 @@ from ui.handlers import Handlers
 from ui.keeping import Keeping
 from ui.panels import HOUR, SLIDERS
 from ui.photographs import Photographs
+from ui.sliders import Sliders
 from ui.wiring import Wiring
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
-PANEL = ["source", "layers", "count"]
+PANEL = ["source", "layers", "count", "keep"]
 CSS = (HERE / "page.css").read_text()
 HEAD = f"<script>{(HERE / 'page.js').read_text()}</script>"
 
@@ -53,6 +54,7 @@ class Page:
 
     def __init__(self, store: ShareStore, configs: Path = CONFIGS) -> None:
         self.handlers = Handlers(configs)
+        self.sliders = Sliders(self.handlers)
         self.photographs = Photographs(self.handlers)
         self.keeping = Keeping(self.handlers, store)
         self.widgets: dict[str, Any] = {}
@@ -78,10 +80,11 @@ class Page:
                 self.widgets |= panels.keep()
 
     def _header(self) -> None:
-        choices = [(domain.title, name) for name, domain in self.handlers.domains.items()]
+        choices = self.handlers.offered()
+        self.widgets["domain"] = gr.State(choices[0][1])  # the one on the page; the list may be ahead of it
         with gr.Row(elem_id="header"):
             gr.HTML("<h1>Semantic Sliders</h1>", elem_id="title", apply_default_css=False)
-            self.widgets["domain"] = gr.Dropdown(
+            self.widgets["choice"] = gr.Dropdown(
                 choices,
                 value=choices[0][1],
                 label="Model",
@@ -99,16 +102,28 @@ class Page:
             lane="open",
             js="(query, tokens) => [window.location.search, tokens]",
         )
-        chosen = on([get["domain"].input], self.handlers.choose, ["domain"], lane="open")
+        # `multiple`: who does not want to wait for a download may choose again
+        chosen = on(
+            [get["choice"].input],
+            self.handlers.choose,
+            ["choice", "domain"],
+            lane="open",
+            trigger_mode="multiple",
+        )
         for event in (arrived, chosen):
-            on.after(event, self.handlers.samples, ["domain"], ["samples", "status"])
+            seen = on.after(event, self.handlers.samples, ["domain"], ["samples", "status"])
+            self._illustrate(on, seen)
         self._wire_picture(on)
         self._wire_sliders(on)
         self._wire_keep(on)
 
+    def _illustrate(self, on: Wiring, event: Any) -> None:
+        on.after(event, self.sliders.illustrate, ["work"], ["cards", "status"], lane="draw")
+
     def _wire_picture(self, on: Wiring) -> None:
         get = self.widgets
         framed = ["photo", "work", "original", "inversion", "edited", "status", "invert"]
+        seen = [*framed, "crop"]
         # Not preprocessed: Gradio's own error for a file that is no picture says nothing. `receive` checks
         # the path.
         received = on(
@@ -118,17 +133,31 @@ class Page:
             ["received", "status"],
             preprocess=False,
         )
-        found = ["received", "domain", "framing"]
-        on.after(received, self.photographs.detect, found, [*framed, "faces", "received"])
-        on([get["framing"].input], self.photographs.frame, ["photo", "domain", "framing"], framed)
-        on([get["faces"].select], self.photographs.pick, ["photo", "domain"], [*framed, "framing"])
-        on([get["inverter"].input], self.photographs.choose, ["domain", "inverter"], ["steps", "status"])
-        on(
-            [get["invert"].click],
-            self.photographs.invert,
-            ["photo", "inverter", "steps", *PANEL],
-            lane="invert",
+        prepared = on.after(
+            received, self.photographs.prepare, ["domain"], ["received", "status"], lane="open"
         )
+        found = ["received", "domain", "framing"]
+        on.after(prepared, self.photographs.detect, found, [*seen, "faces", "received"])
+        on([get["framing"].input], self.photographs.frame, ["photo", "domain", "framing"], seen)
+        on([get["faces"].select], self.photographs.pick, ["photo", "domain"], [*seen, "framing"])
+        on(
+            [get["crop"].release],
+            self.photographs.crop,
+            ["photo", "domain", "crop"],
+            framed,
+            trigger_mode="always_last",
+        )
+        on([get["inverter"].input], self.photographs.choose, ["domain", "inverter"], ["steps", "status"])
+        ready = on(
+            [get["invert"].click],
+            self.photographs.ready,
+            ["photo", "inverter"],
+            ["inverter", "status"],
+            lane="open",
+        )
+        inverting = ["photo", "inverter", "steps", *PANEL]
+        done = on.after(ready, self.photographs.invert, inverting, lane="invert")
+        self._illustrate(on, done)
         on([get["stop"].click], self.photographs.stop, outputs=["status"], lane=None)
         on([get["samples"].select], self.handlers.pick, ["domain", *PANEL])
         on([get["random"].click], self.handlers.random, ["domain", *PANEL])
@@ -142,7 +171,7 @@ class Page:
         # the full picture at the release cannot overtake the last preview; page.js knows what is held.
         on(
             [event for bar in bars for event in (bar.input, bar.release)],
-            self.handlers.drag,
+            self.sliders.drag,
             ["work", "preview", *SLIDERS],
             ["work", "edited", "status"],
             lane=None,  # the queue would add 60 ms; a visitor has one at a time, and the lock does the rest
@@ -150,9 +179,15 @@ class Page:
             js="(work, preview, ...values) => [work, window.sliding === true, ...values]",
         )
         panel = [get["source"].input, get["layers"].input, get["count"].release]
-        shown = ["work", "status", *SLIDERS]
-        on(panel, self.handlers.arrange, ["work", "domain", *PANEL], shown, trigger_mode="always_last")
-        on([get["reset"].click], self.handlers.reset, ["work"], [*shown, "edited"])
+        shown = ["work", "status", "cards", *SLIDERS]
+        given = ["work", "domain", *PANEL]
+        arranged = on(panel, self.sliders.arrange, given, [*shown, "keep"], trigger_mode="always_last")
+        kept = on(
+            [get["keep"].input], self.sliders.keep, given, [*shown, "edited"], trigger_mode="always_last"
+        )
+        for event in (arranged, kept):
+            self._illustrate(on, event)
+        on([get["reset"].click], self.sliders.reset, ["work"], [*shown, "edited"])
 
     def _wire_keep(self, on: Wiring) -> None:
         get = self.widgets

@@ -22,6 +22,7 @@ class Panel:
     source: str = ""  # label of a direction source; empty = the domain's first
     layers: str = "all"  # rows of W+, as `parse_layers` reads them
     count: int = 10
+    keep: tuple[str, ...] = ()  # attributes that no slider but their own may change, sorted
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def seed_query(link: SeedLink) -> str:
     """The query string of a SeedLink. Raises LinkError when it would be too long."""
     pairs: list[tuple[str, str]] = [("domain", link.domain), ("seed", str(link.seed))]
     pairs += [("source", link.panel.source), ("layers", link.panel.layers), ("count", str(link.panel.count))]
+    pairs += [("keep", name) for name in link.panel.keep]
     pairs += [("edit", f"{name}={value:.4g}") for name, value in link.edit.items()]
     query = "?" + urlencode(pairs, quote_via=quote, safe="/:,@")
     if len(query) > LONGEST or len(link.edit) > MOST_EDITS:
@@ -67,9 +69,9 @@ def read_seed_link(query: Mapping[str, list[str]]) -> SeedLink:
         raise LinkError(f"This link is damaged: its seed is not a whole number from 0 to {SEEDS - 1}.")
     if not (count.isdecimal() and count.isascii() and len(count) <= 3):
         raise LinkError("This link is damaged: its number of sliders is not a whole number.")
-    return SeedLink(
-        one("domain", ""), int(seed), edit, Panel(one("source", ""), one("layers", "all"), int(count))
-    )
+    keep = tuple(sorted(set(query.get("keep", []))))
+    panel = Panel(one("source", ""), one("layers", "all"), int(count), keep)
+    return SeedLink(one("domain", ""), int(seed), edit, panel)
 
 
 def address(query: str, headers: Mapping[str, str]) -> str:

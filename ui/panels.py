@@ -5,12 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from ui import widgets
+from ui.cropping import cropper
 from ui.pictures import nothing, status
+from ui.semantics import POOL
 
 HERE = Path(__file__).parent
 HOUR = 3600  # seconds
-SLIDERS = [f"slider{place}" for place in range(widgets.POOL)]
+SLIDERS = [f"slider{place}" for place in range(POOL)]
 Widgets = dict[str, Any]
 
 
@@ -77,6 +78,13 @@ def picture() -> Widgets:
     add["framing"] = gr.Radio(
         [("Align", "align"), ("As it is", "center")], value="align", label="Framing", elem_id="framing"
     )
+    add["crop"] = gr.HTML(
+        cropper(),
+        html_template=(HERE / "crop.html").read_text(),
+        js_on_load=(HERE / "crop.js").read_text(),
+        apply_default_css=False,
+        elem_id="crop",
+    )
     with gr.Accordion("Inversion settings", open=False, elem_id="how"):
         add["inverter"] = gr.Dropdown([], label="Inverter", elem_id="inverter")
         add["steps"] = gr.Slider(
@@ -108,17 +116,21 @@ def picture() -> Widgets:
 def edit() -> Widgets:
     """Tab: the sliders."""
     add: Widgets = {}
-    with gr.Accordion("Directions and layers", open=False, elem_id="which"):
-        add["source"] = gr.Dropdown([], label="Source", elem_id="source")
+    with gr.Row(elem_id="which"):
+        add["source"] = gr.Dropdown([], label="Directions", elem_id="source", min_width=120)
         add["layers"] = gr.Dropdown(
             ["all"],
             value="all",
             label="Layers",
-            info="Choose, or write as in 0-2,5",
             allow_custom_value=True,
             elem_id="layers",
+            min_width=120,
         )
-        add["count"] = gr.Slider(1, widgets.POOL, 10, step=1, label="How many", buttons=[], elem_id="count")
+    with gr.Accordion("What to keep, how many sliders", open=False, elem_id="more"):
+        add["count"] = gr.Slider(1, POOL, 10, step=1, label="How many", buttons=[], elem_id="count")
+        add["keep"] = gr.CheckboxGroup(
+            [], label="Keep as it is", info="Other sliders then leave it alone", visible=False, elem_id="keep"
+        )
     add["reset"] = gr.Button("Reset all sliders", size="sm", elem_id="reset")
     with gr.Column(elem_id="sliders"):
         for place, name in enumerate(SLIDERS):
@@ -133,6 +145,13 @@ def edit() -> Widgets:
                 elem_id=name,
                 elem_classes="bar",
             )
+    add["cards"] = gr.HTML(
+        {},
+        html_template="",
+        js_on_load=(HERE / "cards.js").read_text(),
+        visible="hidden",
+        elem_id="cards",
+    )
     return add
 
 

@@ -12,12 +12,14 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from backends.aligners import Aligner, AlignmentError
+from backends.aligners import Aligner, AlignmentError, Subject
 from backends.inverters import Inversion
 from backends.photos import PhotoError, read_photo
+from backends.weights import WeightsError
 from editor import Editor
 from plugins import build
-from ui import widgets
+from ui import fetching, widgets
+from ui.cropping import centre, cropper, within
 from ui.handlers import Handlers, Update
 from ui.pictures import nothing, picture, status
 from ui.session import Photo, Work
@@ -32,6 +34,7 @@ class Photographs:
 
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
+        self.center = build(Aligner, {"name": "center"})  # for squares that are drawn
         self.stops: dict[str, threading.Event] = {}  # session -> asks its inversion to end
 
     def receive(self, file: dict[str, Any] | None) -> Update:
@@ -44,14 +47,32 @@ class Photographs:
             raise PhotoError("The upload did not arrive. Please try again.")
         return {"received": read_photo(path), "status": status("Looking at the photograph…", "busy")}
 
+    def prepare(self, domain: str) -> Iterator[Update]:
+        """Weights that finding a face needs. Without them the photograph is not looked at."""
+        editor = self.handlers.editor(domain)
+        try:
+            yield from fetching.fetched(editor, editor.aligner)
+        except WeightsError:
+            yield {"received": None}
+            raise
+
+    def ready(self, photo: Photo | None, inverter: str) -> Iterator[Update]:
+        """Weights that an inverter needs, which may be many times those of the generator."""
+        if photo is not None:
+            editor = self.handlers.editor(photo.domain)
+            yield from fetching.fetched(editor, editor.inverter(inverter))
+            yield {"inverter": gr.Dropdown(choices=widgets.inverters(editor), value=inverter)}
+
     def detect(self, received: Image.Image | None, domain: str, framing: str) -> Update:
         """Find what can be edited in a new photograph, and show the crop."""
         if received is None:
             return {}
         editor = self.handlers.editor(domain)
-        with self.handlers.lock:
-            subjects = tuple(editor.aligner.detect(received))
-        photo = Photo(domain, received, subjects)
+        subjects: tuple[Subject, ...] = ()
+        if framing == ALIGN:
+            with self.handlers.lock:
+                subjects = tuple(editor.aligner.detect(received))
+        photo = Photo(domain, received, subjects, detected=framing == ALIGN)
         crops = [editor.crop(received, subject).resize((128, 128)) for subject in subjects[:MOST_SUBJECTS]]
         faces = (
             [(crop, str(number)) for number, crop in enumerate(crops, start=1)] if len(crops) > 1 else None
@@ -68,54 +89,78 @@ class Photographs:
         return {"steps": widgets.steps(self.handlers.editor(domain), inverter)}
 
     def frame(self, photo: Photo | None, domain: str, framing: str, index: int = 0) -> Update:
-        """The crop that will be inverted: subject `index`, or the centre of the photograph as it is."""
+        """The crop that will be inverted: subject `index`, or a square that the visitor draws."""
         if photo is None or photo.domain != domain:
             raise AlignmentError("Upload a photograph first.")
         editor = self.handlers.editor(domain)
+        if framing == CENTER:
+            square = photo.square or centre(photo.image)
+            framed = self._framed(photo, editor, Subject(square), drawn=True)
+            return {**framed, "crop": cropper(photo.image, square)}
+        if not photo.detected:
+            with self.handlers.lock:
+                photo = replace(photo, subjects=tuple(editor.aligner.detect(photo.image)), detected=True)
+        if index < len(photo.subjects):
+            return {**self._framed(photo, editor, photo.subjects[index]), "crop": cropper()}
         subject = editor.domain.subject
-        update: Update = {
+        message = (
+            f"No {subject} was found in this photograph. Try a larger, frontal, well-lit one, "
+            "or choose “As it is” to crop it by hand."
+        )
+        return {
+            **self._unedited(replace(photo, crop=None)),
+            "original": nothing(f"No {subject} found"),
+            "status": status(message, "problem"),
+            "crop": cropper(),
+        }
+
+    def crop(self, photo: Photo | None, domain: str, drawn: dict[str, Any] | None) -> Update:
+        """Another square of the photograph, as the visitor has drawn it."""
+        if photo is None or photo.domain != domain:
+            raise AlignmentError("Upload a photograph first.")
+        photo = replace(photo, square=within(photo.image, (drawn or {}).get("square")))
+        assert photo.square
+        return self._framed(photo, self.handlers.editor(domain), Subject(photo.square), drawn=True)
+
+    def _framed(self, photo: Photo, editor: Editor, subject: Subject, drawn: bool = False) -> Update:
+        """The crop around a subject, ready to be inverted."""
+        name, aligner = editor.domain.subject, self.center if drawn else editor.aligner
+        crop = aligner.crop(photo.image, subject, editor.generator.size)
+        photo = replace(photo, crop=crop)
+        several = f"{len(photo.subjects)} found; choose another below. " if len(photo.subjects) > 1 else ""
+        text = f"{several}Press Invert to find this {name} in the model."
+        if drawn:
+            text = f"Draw the square around the {name}, then press Invert."
+        return {
+            **self._unedited(photo),
+            "original": picture(crop, f"The photograph, cropped to the {name}"),
+            "status": status(text),
+        }
+
+    def _unedited(self, photo: Photo) -> Update:
+        return {
+            "photo": photo,
             "work": None,
             "inversion": nothing("Not inverted yet"),
             "edited": nothing("Press Invert"),
+            "invert": gr.Button(interactive=photo.crop is not None),
         }
-        if framing == ALIGN and index >= len(photo.subjects):
-            message = (
-                f"No {subject} was found in this photograph. Try a larger, frontal, well-lit one, "
-                "or choose “As it is” to use its centre."
-            )
-            photo = replace(photo, crop=None)
-            original = nothing(f"No {subject} found")
-            said = status(message, "problem")
-        else:
-            crop = (
-                editor.crop(photo.image, photo.subjects[index])
-                if framing == ALIGN
-                else self._center(photo, editor)
-            )
-            photo = replace(photo, crop=crop)
-            original = picture(crop, f"The photograph, cropped to the {subject}")
-            several = (
-                f"{len(photo.subjects)} found; choose another below. " if len(photo.subjects) > 1 else ""
-            )
-            said = status(f"{several}Press Invert to find this {subject} in the model.")
-        ready = gr.Button(interactive=photo.crop is not None)
-        return {**update, "photo": photo, "original": original, "status": said, "invert": ready}
 
     def invert(
         self,
         photo: Photo | None,
         inverter: str,
         steps: float,
-        source: str,
-        layers: str,
-        count: float,
+        *panel: Any,
         session: str = "",
     ) -> Iterator[Update]:
         """The inversion of the crop, as it advances; `stop` ends it early and keeps what there is."""
         if photo is None or photo.crop is None:
             raise AlignmentError("Upload a photograph first.")
         editor = self.handlers.editor(photo.domain)
-        panel = self.handlers.own_panel(editor, source, layers, count)
+        if fetching.missing(editor, editor.inverter(inverter)):  # `ready` has said why
+            return
+        sliders = self.handlers.own_panel(editor, *panel)
         stop = self.stops[session] = threading.Event()
         yield {**widgets.running(True), "status": status("Inverting: preparing…", "busy", 0.0)}
         inversion, began = None, time.monotonic()
@@ -124,7 +169,7 @@ class Photographs:
                 update = self._advance(inversion, time.monotonic() - began)
                 if image is not None:
                     seen = picture(image, f"Inversion after {inversion.step} steps")
-                    work = Work.of(editor, inversion, panel)
+                    work = Work.of(editor, inversion, sliders)
                     update |= {"inversion": seen, "edited": seen, "work": work}
                 yield update
         except Exception:
@@ -138,7 +183,7 @@ class Photographs:
         ended = "Stopped" if inversion.step < inversion.steps else "Inverted"
         message = f"{ended} after {time.monotonic() - began:.0f} s. Drag a slider to edit."
         shown = self.handlers.show(
-            Work.of(editor, inversion, panel), message, picture(photo.crop, "The photograph, cropped")
+            Work.of(editor, inversion, sliders), message, picture(photo.crop, "The photograph, cropped")
         )
         yield {**shown, **widgets.running(False), "tabs": gr.Tabs(selected="edit")}
 
@@ -150,7 +195,10 @@ class Photographs:
 
     def leave(self, request: gr.Request) -> None:
         """The visitor closed the page: nobody waits for the inversion any more."""
-        self.stop(request.session_hash or "")
+        session = request.session_hash or ""
+        self.stop(session)
+        self.handlers.choices.pop(session, None)
+        self.handlers.panels.pop(session, None)
 
     def _inversions(
         self, editor: Editor, crop: Image.Image, inverter: str, steps: float, stop: threading.Event
@@ -176,7 +224,3 @@ class Photographs:
         if done:
             text += f", about {seconds / done * (1 - done):.0f} s left"
         return {"status": status(text, "busy", done)}
-
-    def _center(self, photo: Photo, editor: Editor) -> Image.Image:
-        center = build(Aligner, {"name": "center"})
-        return center.align(photo.image, editor.generator.size)

@@ -19,6 +19,8 @@ class Photo:
     domain: str
     image: Image.Image
     subjects: tuple[Subject, ...] = ()
+    detected: bool = True  # whether anybody has looked for subjects
+    square: tuple[int, int, int, int] | None = None  # drawn by the visitor: left, top, right, bottom
     crop: Image.Image | None = None  # None until one is chosen
 
 

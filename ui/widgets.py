@@ -1,17 +1,18 @@
 """Properties of widgets that depend on the domain: choices, ranges, labels. Names are those of `layout`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import gradio as gr
 
-from directions import Direction, parse_layers
+from directions import parse_layers
 from editor import Editor
 from plugins import ConfigError
+from ui.fetching import offer
 from ui.links import Panel
+from ui.semantics import POOL, Shown, keepable
 
-POOL = 24  # sliders on the page; more semantics than that are not offered
 Update = dict[str, Any]
 
 
@@ -26,17 +27,32 @@ def settings(editor: Editor, shown: Panel) -> Update:
     """Everything a domain decides, except pictures and sliders."""
     domain = editor.domain
     aligned = domain.aligner.get("name") != "center"
-    labels = [(f"Align to the {domain.subject}", "align"), ("As it is, centre crop", "center")]
+    labels = [(f"Align to the {domain.subject}", "align"), ("As it is: crop by hand", "center")]
     return {
         "domain": editor.name,
         "note": domain.note,
-        "framing": gr.Radio(choices=labels, value="align", visible=aligned),
-        "inverter": gr.Dropdown(choices=list(editor.inverters), value=next(iter(editor.inverters))),
+        "framing": gr.Radio(choices=labels, value="align" if aligned else "center", visible=aligned),
+        "inverter": gr.Dropdown(choices=inverters(editor), value=next(iter(editor.inverters))),
         "steps": steps(editor, next(iter(editor.inverters))),
         "source": gr.Dropdown(choices=list(editor.sources), value=shown.source),
         "layers": gr.Dropdown(choices=presets(editor), value=shown.layers, allow_custom_value=True),
         "count": shown.count,
+        "keep": kept(editor, shown),
     }
+
+
+def kept(editor: Editor, shown: Panel) -> Any:
+    """The check boxes for attributes that other sliders leave as they are; most sources have none."""
+    names = keepable(editor, shown)
+    return gr.CheckboxGroup(
+        choices=names, value=[name for name in shown.keep if name in names], visible=bool(names)
+    )
+
+
+def inverters(editor: Editor) -> list[tuple[str, str]]:
+    """The list of inverters, each with what its first use downloads."""
+    offers = {label: offer(editor, inverter) for label, inverter in editor.inverters.items()}
+    return [(f"{label} · {first}" if first else label, label) for label, first in offers.items()]
 
 
 def steps(editor: Editor, inverter: str) -> Any:
@@ -60,25 +76,47 @@ def presets(editor: Editor) -> list[tuple[str, str]]:
     return offered
 
 
-def sliders(directions: Mapping[str, Direction], edit: Mapping[str, float]) -> Update:
+def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Update:
     """The pool: one slider a direction, the others hidden."""
     update: Update = {}
-    listed = list(directions.items())[:POOL]
     for place in range(POOL):
         if place < len(listed):
-            identity, direction = listed[place]
-            low, high = round(direction.low, 4), round(direction.high, 4)
+            each = listed[place]
+            low, high = round(each.direction.low, 4), round(each.direction.high, 4)
             update[f"slider{place}"] = gr.Slider(
-                label=direction.name,
+                label=each.label,
                 minimum=low,
                 maximum=high,
                 step=0.05 if high - low > 2 else round((high - low) / 120, 4),
-                value=min(max(edit.get(identity, 0.0), low), high),
+                value=min(max(edit.get(each.identity, 0.0), low), high),
                 visible=True,
             )
         else:
             update[f"slider{place}"] = gr.Slider(value=0, minimum=-1, maximum=1, visible=False)
     return update
+
+
+def cards(listed: Sequence[Shown], sheet: str, rows: int) -> dict[str, Any]:
+    """What `ui/cards.js` adds to each slider: purity, a mark for what is not worth trying, thumbnails.
+
+    `sheet` is the URL of a picture with a row a direction, as many as `rows`; empty for none.
+    """
+    marks = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
+    return {
+        "sheet": sheet,
+        "rows": rows,
+        "cards": [
+            {
+                "row": each.row,
+                "label": each.label,
+                "purity": each.named.purity if each.named else None,
+                "kind": each.named.kind if each.named else "unknown",
+                "mark": marks.get(each.named.kind, "") if each.named else "",
+                "note": each.direction.note,
+            }
+            for each in listed
+        ],
+    }
 
 
 def running(now: bool) -> Update:

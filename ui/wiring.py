@@ -27,7 +27,8 @@ except ImportError:
 
 log = logging.getLogger(__name__)
 
-LANES = {"edit": 1, "invert": 1, "open": 4}  # arriving may mean to wait for weights: nobody else should
+# arriving may mean to wait for weights: nobody else should
+LANES = {"edit": 1, "invert": 1, "open": 4, "draw": 1}
 TOLD = (
     AlignmentError,
     CheckpointError,
@@ -112,7 +113,7 @@ class Wiring:
             return {name: known[name] for name in wanted}
 
         def named(update: Mapping[str, Any] | None) -> Any:
-            return {self.widgets[name]: value for name, value in (update or {}).items()}
+            return {self.widgets[name]: value for name, value in (update or {}).items()} or gr.skip()
 
         def once(request: gr.Request, event: gr.EventData, *values: Any) -> Any:
             try:
@@ -121,6 +122,7 @@ class Wiring:
                 return named(problem(error))
 
         def stream(request: gr.Request, event: gr.EventData, *values: Any) -> Iterator[Any]:
+            yield gr.skip()  # a generator that yields nothing would empty all of its outputs
             try:
                 for update in method(*values, **extra(request, event)):
                     yield named(update)

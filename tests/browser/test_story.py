@@ -224,7 +224,7 @@ def test_keys_move_a_slider_and_end_with_the_full_picture(second, visit):
 def test_other_layers_and_fewer_sliders(second, visit):
     page = visit(second.url).page
     tab(page, "Edit")
-    page.get_by_text("Directions and layers").click()
+    page.get_by_text("how many sliders").click()
     assert len(values(page)) == 6
     page.locator("#layers input").fill("0-2")
     page.keyboard.press("Enter")

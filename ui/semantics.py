@@ -1,0 +1,71 @@
+"""What the sliders show: directions with their measured names, those that are worth trying first."""
+
+from dataclasses import dataclass, replace
+
+from directions import Direction, DirectionSource
+from editor import Editor
+from evaluation import naming
+from evaluation.naming import Named
+from ui.links import Panel
+
+POOL = 24  # sliders on the page; more directions than that are not offered at once
+KEEP = " | keep "  # between an attribute and those that stay as they are (directions/interfacegan.py)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One slider."""
+
+    identity: str  # what an edit calls the direction
+    direction: Direction
+    row: int  # place in the source, and in its sheet of thumbnails
+    named: Named | None = None  # None: nobody has measured what it does
+
+    @property
+    def label(self) -> str:
+        """The measured name, with the source's own number; conditions are said elsewhere."""
+        return self.named.label if self.named else self.direction.name.partition(KEEP)[0]
+
+
+def source(editor: Editor, panel: Panel) -> DirectionSource:
+    """The direction source with the settings of a panel. Raises ConfigError."""
+    return editor.source(panel.source, panel.layers, POOL)
+
+
+def shown(editor: Editor, panel: Panel) -> list[Shown]:
+    """One entry a slider; what does nothing, or only destroys the picture, comes last. Raises ConfigError."""
+    listed = list(editor.directions(panel.source, panel.layers, panel.count).items())[:POOL]
+    # measured without conditions: what a conditional direction does is not known
+    names = {} if panel.keep else naming.measured(editor, source(editor, panel))
+    found = []
+    for row, (identity, direction) in enumerate(listed):
+        wanted = conditional(identity, panel.keep)
+        if wanted != identity:
+            direction = editor.direction(wanted)
+        found.append(Shown(wanted, direction, row, names.get(direction.name)))
+    return sorted(found, key=lambda each: each.named is not None and each.named.kind != "named")
+
+
+def keepable(editor: Editor, panel: Panel) -> list[str]:
+    """Attributes that other directions of this source can leave as they are."""
+    return source(editor, panel).keepable(editor.generator)
+
+
+def conditional(identity: str, keep: tuple[str, ...]) -> str:
+    """The same attribute, changed without those that are to be kept."""
+    plain = identity.partition(KEEP)[0]
+    others = [other for other in keep if other != plain.partition("/")[2]]
+    return plain + KEEP + ", ".join(others) if others else plain
+
+
+def carried(edit: dict[str, float], before: Panel, after: Panel) -> dict[str, float]:
+    """The edit after other attributes were chosen to be kept: the same sliders, by their new names."""
+    if replace(before, keep=()) != replace(after, keep=()):
+        return edit
+    place = after.source + "/", after.source + "@"
+    return {
+        conditional(name, after.keep)
+        if name.startswith(place) and name == conditional(name, before.keep)
+        else name: value
+        for name, value in edit.items()
+    }
