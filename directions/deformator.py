@@ -1,0 +1,36 @@
+"""Directions that a network can tell apart in pictures (Voynov and Babenko, ICML 2020)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from backends.generators import Generator
+from directions._numbered import Components, Numbered
+from plugins import ConfigError
+
+ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
+
+
+@dataclass
+class Deformator(Numbered):
+    """The columns of the deformator that `training/shifts.py` learnt, those best told apart first."""
+
+    file: str = ""  # .safetensors of a training run, relative to the project's folder
+    label: ClassVar[str] = "Deformator"
+
+    def components(self, generator: Generator) -> Components:
+        path = ROOT / Path(self.file).expanduser()
+        try:
+            state = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"Deformator: file: {path.name!r} is no file of directions") from error
+        vectors = state.get("params", torch.zeros(0, 0))
+        if vectors.dim() != 2 or vectors.shape[1] != generator.dim:
+            raise ConfigError(f"{path.name}: expected params, (directions, {generator.dim})")
+        told = state.get("told", torch.full((len(vectors),), torch.nan)).tolist()
+        notes = [f"told apart {share:.0%}" if share == share else f"of {path.name}" for share in told]
+        return Components(torch.nn.functional.normalize(vectors.float(), dim=1), notes)
