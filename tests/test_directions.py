@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from backends.generators.toy import Toy
 from directions import Direction, DirectionSource, parse_layers
 from directions._statistics import remembered, spread, statistics
 from directions._stored import Stored, write
+from directions._warps import Warps
 from directions.ganspace import GANSpace
 from directions.jacobian import Jacobian
 from directions.sefa import SeFa
@@ -39,9 +41,14 @@ def settings(tmp_path_factory, toy) -> dict[str, dict]:
     write(file, {name: Stored(vectors[i : i + 1]) for i, name in enumerate(("smile", "age", "gender"))})
     model = file.with_name("model.pt")
     torch.save({"model": {"params": torch.eye(toy.dim)}}, model)
+    deformator, warps = file.with_name("deformator.safetensors"), file.with_name("warps.safetensors")
+    save_file({"params": torch.eye(toy.dim)}, deformator)
+    save_file(Warps(6, 2, torch.eye(toy.dim), torch.zeros(toy.dim)).state_dict(), warps)
     return {
         "interfacegan": {"file": str(file)},
         "latentclr": {"file": str(model)},
+        "deformator": {"file": str(deformator)},
+        "warped": {"file": str(warps)},
         "stylespace": {"channels": {f"channel {i}": f"{i}:{i}" for i in range(toy.layers)}},
     }
 
