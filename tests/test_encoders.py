@@ -78,12 +78,15 @@ def test_the_fast_path_equals_the_definition(heads, deltas, picture):
     torch.testing.assert_close(encoders.load(state)(pictures), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_wide_layers_too(picture):
-    """Where the convolutions are Winograd's."""
-    state = filled(pyramid([4, 4], widths=(4, 4, 4, 256, 4), reduction=1, dim=4))
-    fast = encoders.load(state)
-    assert any(unit.conv2.winograd for unit in fast.body)
-    torch.testing.assert_close(fast(picture), encoders.load(state, fast=False)(picture), rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("heads", [halvings(14), [4, 4]], ids=["e4e", "restyle"])
+def test_compiled_convolutions_too(heads, picture):
+    """Widths that the kernels take; twice, as they use their memory again."""
+    pytest.importorskip("numba")
+    state = filled(pyramid(heads, widths=(32, 32, 64, 32, 64), reduction=4, dim=32))
+    fast, plain = encoders.load(state), encoders.load(state, fast=False)
+    assert type(fast.trunk).__name__ == "FastTrunk"
+    for pictures in (torch.cat([picture, picture.flip(3)]), picture.flip(2)):
+        torch.testing.assert_close(fast(pictures), plain(pictures), rtol=1e-4, atol=1e-4)
 
 
 def test_heads_of_e4e_add_to_the_first(picture):

@@ -1,5 +1,6 @@
 """StyleGAN generators: the fast path is the plain one, gradients flow, rows do what affines() says."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -39,11 +40,11 @@ def test_the_fast_path_equals_the_definition(two):
 
 
 @pytest.mark.parametrize("channels", [[32] * 5, [32, 32, 64, 32, 16], [32, 32, 32, 32, 7]])
-@pytest.mark.parametrize("kernel_bytes", [0, 1 << 30], ids=["at once", "in blocks"])
-def test_compiled_convolutions_in_the_generator(channels, kernel_bytes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [1e9, 0], ids=["at once", "in blocks"])
+def test_compiled_convolutions_in_the_generator(channels, share, tmp_path, monkeypatch):
     """Widths that the kernels take, and levels behind them that they do not; pictures share the memory."""
     compiled = pytest.importorskip("backends.networks._winograd_compiled")
-    monkeypatch.setattr(compiled, "KERNEL_BYTES", kernel_bytes)
+    monkeypatch.setattr(compiled, "AT_ONCE", share)
     monkeypatch.setattr(stylegan2_fast, "SIDE", 32)
     torch.save(nvidia(channels, DIM), tmp_path / "wide.pt")
     generator = StyleGAN2(str(tmp_path / "wide.pt"))
@@ -72,16 +73,33 @@ def test_compiled_winograd_is_the_convolution(side, inputs, outputs, factor, thr
     out = compiled.Picture(outputs, side * factor)
     convolution = compiled.Convolution(weight, factor)
     arguments = compiled.Picture.of(x), compiled.flat(scales), compiled.Activation(*numbers, side * factor)
-    convolution(*arguments, out)
-    close(out.tensor(), expected, 3e-5)
+    for share in (1e9, 0):  # all at once, in blocks
+        monkeypatch.setattr(compiled, "AT_ONCE", share)
+        out.inside.fill_(torch.nan)
+        convolution(*arguments, out)
+        close(out.tensor(), expected, 3e-5)
     image, weight, bias = torch.randn(1, 3, *noise.shape), torch.randn(3, outputs), torch.randn(3)
     coloured = image + F.conv2d(expected, weight[:, :, None, None], bias)
     convolution(*arguments, None, compiled.Colours.of(weight, bias, image))  # into the image alone
     close(image, coloured, 3e-5)
 
 
+@pytest.mark.parametrize("share", [1e9, 0], ids=["at once", "in blocks"])
+def test_compiled_winograd_halves_pictures(share, monkeypatch):
+    """A stride of two, and part of a picture's channels as input."""
+    compiled = pytest.importorskip("backends.networks._winograd_compiled")
+    monkeypatch.setattr(compiled, "AT_ONCE", share)
+    x, weight, bias = torch.randn(1, 96, 32, 32), torch.randn(96, 64, 3, 3), torch.randn(96)
+    ones, zeros = np.ones(96, np.float32), np.zeros(16, np.float32)
+    picture, out = compiled.Picture.of(x).part(32, 96), compiled.Picture(96, 16)
+    activation = compiled.Activation(ones, bias.numpy(), ones, zeros, 0)
+    compiled.Convolution(weight, compiled.HALVING)(picture, ones, activation, out)
+    close(out.tensor(), F.conv2d(x[:, 32:], weight, bias, stride=2, padding=1))
+    close(picture.tensor(), x[:, 32:])
+
+
 def test_without_numba_torch_does_it(two, monkeypatch):
-    monkeypatch.setattr(stylegan2_fast, "kernels", lambda: None)
+    monkeypatch.setattr(winograd, "compiled", lambda: None)
     monkeypatch.setattr(stylegan2_fast, "SIDE", 4)
     monkeypatch.setattr(winograd, "CHANNELS", 1)
     monkeypatch.setattr(winograd, "SIDE", 8)

@@ -128,14 +128,14 @@ def fma(typingctx, a, b, c):
     return _vector(a, b, c), lambda context, builder, signature, args: _fma(builder, *args)
 
 
-def make_tile(rows: int, vectors: int, activate: bool) -> Callable[..., None]:
+def make_tile(rows: int, vectors: int, activate: bool, add: bool = False) -> Callable[..., None]:
     """A numba function: rows x (vectors * WIDTH) outputs of a matrix product, all of them kept in registers.
 
     tile(a, a0, a_group, groups, b, b0, bias, bias0, noise, noise0, c, c0, c_row, c_group):
     c = leaky_relu(a @ b + bias + noise), where `noise` has one number a row and `bias` one a column.
     `a` holds groups of WIDTH columns, `a_group` apart, each with its rows one after the other; `b` is packed
     (columns of a, vectors * WIDTH); vector v of row r goes to c0 + r * c_row + v * c_group of `c`.
-    Without `activate` there is neither noise nor LeakyReLU.
+    Without `activate` there is neither noise nor LeakyReLU; with `add` c += a @ b is computed instead.
     """
 
     @intrinsic
@@ -147,13 +147,23 @@ def make_tile(rows: int, vectors: int, activate: bool) -> Callable[..., None]:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             pointers = {i: address(context, builder, kinds[i], args[i], args[i + 1]) for i in (0, 6, 8, 10)}
             pointers[4] = address(context, builder, b, args[4], args[5])
-            first = _first(builder, pointers[6], pointers[8], rows, vectors, activate)
+            steps = [
+                [
+                    builder.add(_times(builder, args[12], row), _times(builder, args[13], v))
+                    for v in range(vectors)
+                ]
+                for row in range(rows)
+            ]
+            targets = [
+                [builder.gep(pointers[10], [step], source_etype=FLOAT) for step in row] for row in steps
+            ]
+            if add:
+                first = [[load_vector(builder, target) for target in row] for row in targets]
+            else:
+                first = _first(builder, pointers[6], pointers[8], rows, vectors, activate)
             sums = _product(builder, pointers[0], args[2], args[3], pointers[4], first)
-            for row, line in enumerate(sums):
-                for v, value in enumerate(line):
-                    offset = builder.add(_times(builder, args[12], row), _times(builder, args[13], v))
-                    target = builder.gep(pointers[10], [offset], source_etype=FLOAT)
-                    store_vector(builder, _leaky(builder, value) if activate else value, target)
+            for value, target in zip(_chained(sums), _chained(targets), strict=True):
+                store_vector(builder, _leaky(builder, value) if activate else value, target)
             return context.get_dummy_value()
 
         return types.void(*integers), code

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count as counter
@@ -15,18 +16,20 @@ from torch import Tensor
 from backends.networks import _simd, winograd
 from backends.networks import _winograd_kernels as kernels
 from backends.networks._simd import COLUMNS, WIDTH
+from backends.networks._winograd_kernels import HALVING
 
 Array = np.ndarray  # flat float32, as the kernels take it
 BLOCK_BYTES = 600 << 10  # of the transformed tiles that a thread has at hand: they stay in a core's own cache
-KERNEL_BYTES = 12 << 20  # kernels larger than this are fetched once a picture, not once a block
+AT_ONCE = 2  # from so many outputs a tile on kernels take longer to fetch than tiles: they are fetched once
+OUTPUTS = 256  # channels that a thread finishes at a time, at most, where kernels are fetched once
 TILES = 32  # in a block at least; all sides are powers of two, so that blocks are parts of rows or whole rows
 SIDES = (16, 32, 64, 128, 256, 512, 1024)
 NOTHING = np.zeros(max(COLUMNS, kernels.HEAD), np.float32)
 
 
 # Arguments of the kernels that go together:
-Enter = tuple[Array, int, int, int, Array]  # input, steps from row to row, group to group, channels, scales
-Leave = tuple[Array, Array, Array, Array, int]  # an Activation
+Enter = tuple[Array, int, int, int, int, Array]  # a Place, channels, scales
+Leave = tuple[int, Array, Array, Array, Array, int]  # factor, an Activation
 Area = tuple[int, int, int, int]  # top, bottom, left, right
 Place = tuple[Array, int, int, int]  # memory, offset of pixel (0, 0), steps from row to row, group to group
 
@@ -38,7 +41,7 @@ def flat(tensor: Tensor) -> Array:
 
 def supports(inputs: int, outputs: int, side: int, factor: int = 1) -> bool:
     """Whether the kernels take these numbers of channels, and inputs of `side` x `side`."""
-    channels = inputs % WIDTH == 0 and outputs % WIDTH == 0 and outputs * factor**2 % COLUMNS == 0
+    channels = inputs % WIDTH == 0 and outputs % WIDTH == 0 and outputs * max(factor, 1) ** 2 % COLUMNS == 0
     return _simd.SUPPORTED and channels and side in SIDES
 
 
@@ -57,7 +60,7 @@ class Memory:
 
 class _Scratch(threading.local):
     def __init__(self) -> None:
-        self.memory = Memory()
+        self.v, self.m = Memory(), Memory()
 
 
 _scratch = _Scratch()
@@ -69,6 +72,7 @@ class Picture:
     def __init__(self, channels: int, side: int, memory: Memory | None = None) -> None:
         self.channels, self.side = channels, side
         self.row, self.group = channels * (side + 2), (side + 2) * WIDTH  # numbers to the next of them
+        self.start = 0
         self.data = (memory or Memory())(self.row * (side + 2))
         shaped = self.data.reshape(side + 2, channels // WIDTH, side + 2, WIDTH)
         shaped[[0, -1]] = 0
@@ -81,8 +85,16 @@ class Picture:
         picture.inside.copy_(x[0].unflatten(0, (-1, WIDTH)).permute(2, 0, 3, 1))
         return picture
 
+    def part(self, begin: int, end: int) -> "Picture":
+        """The same memory's channels begin ... end - 1."""
+        part = copy(self)
+        part.channels, part.start = end - begin, self.start + begin // WIDTH * self.group
+        part.inside = self.inside[:, begin // WIDTH : end // WIDTH]
+        return part
+
     def tensor(self) -> Float[Tensor, "1 channels side side"]:
-        return self.inside.permute(1, 3, 0, 2).flatten(0, 1)[None]
+        x = self.inside.permute(0, 2, 1, 3).flatten(2)  # (side, side, channels)
+        return x.permute(2, 0, 1)[None]
 
 
 @dataclass
@@ -116,13 +128,15 @@ class Colours:
 
 
 class Convolution:
-    """The convolution with `weight`; a `factor` of two doubles the side (see `winograd.polyphase`)."""
+    """The convolution with `weight`: a `factor` of two doubles the side (see `winograd.polyphase`), HALVING
+    halves it (a stride of two)."""
 
     def __init__(self, weight: Float[Tensor, "outputs inputs 3 3"], factor: int = 1) -> None:
         self.outputs, self.inputs = weight.shape[:2]
-        self.factor, self.channels = factor, self.outputs // factor**2
-        panels = winograd.transform(weight).unflatten(2, (-1, COLUMNS)).transpose(1, 2)
-        self.kernels = flat(panels)  # (36, panels, inputs, COLUMNS)
+        self.factor, self.channels = factor, self.outputs // max(factor, 1) ** 2
+        transformed = winograd.transform_halving(weight) if factor == HALVING else winograd.transform(weight)
+        # (36 or 16, panels, inputs, COLUMNS)
+        self.kernels = flat(transformed.unflatten(2, (-1, COLUMNS)).transpose(1, 2))
 
     def __call__(
         self,
@@ -134,31 +148,33 @@ class Convolution:
     ) -> None:
         """after(conv(x * scales)) into `out`, and its colours; without `out` only these."""
         width = x.side // 4  # tiles in a row
-        enter = x.data, x.row, x.group, self.inputs, scales
-        leave = after.gains, after.bias, after.slope, after.noise, after.noise_row
-        if out and not colours and self.kernels.nbytes > KERNEL_BYTES:
+        enter = x.data, x.start, x.row, x.group, self.inputs, scales
+        leave = self.factor, after.gains, after.bias, after.slope, after.noise, after.noise_row
+        if out and not colours and AT_ONCE * self.outputs >= width**2:
             self._at_once(enter, leave, _shared(out), width)
         else:
             self._in_blocks(enter, leave, out, colours, width)
 
     def _at_once(self, enter: Enter, leave: Leave, place: Place, width: int) -> None:
-        """All tiles in, all products, all tiles out."""
-        tiles, sizes = width**2, (self.inputs, self.outputs)
-        scratch = _scratch.memory(kernels.floats(*sizes, tiles))
-        step = max(width, TILES // 2)
+        """All tiles, then some outputs after the other: each kernel is fetched once."""
+        tiles, step = width**2, max(width, TILES // 2)
+        v = _scratch.v(kernels.floats(self.inputs, tiles))
 
         def entered(first: int) -> None:
-            kernels.enter(*enter, width, first, step, first, tiles, scratch)
+            kernels.enter(*enter, self.factor, width, first, step, first, tiles, v)
 
-        def multiplied(k: int) -> None:
-            kernels.multiply(self.inputs, self.kernels, self.outputs, k, k + 1, tiles, NOTHING, scratch)
+        each = self.outputs // COLUMNS // torch.get_num_threads() * COLUMNS
+        each = min(max(each, COLUMNS), OUTPUTS)
 
-        def left(first: int) -> None:
-            kernels.leave(*sizes, self.factor, *leave, *place, width, first, step, first, tiles, scratch)
+        def finished(begin: int) -> None:
+            end = min(begin + each, self.outputs)
+            m = _scratch.m(kernels.floats(end - begin, tiles))
+            some = self.outputs, self.factor, begin, end, tiles
+            kernels.multiply(v, self.inputs, self.kernels, *some, NOTHING, m)
+            kernels.leave(m, self.outputs, *leave, *place, begin, end, width, 0, tiles, tiles)
 
         together(entered, range(0, tiles, step))
-        together(multiplied, range(36))
-        together(left, range(0, tiles, step))
+        together(finished, range(0, self.outputs, each))
 
     def _in_blocks(
         self, enter: Enter, leave: Leave, out: Picture | None, colours: Colours | None, width: int
@@ -168,21 +184,20 @@ class Convolution:
         while 2 * count * 36 * 4 * (self.inputs + self.outputs) <= BLOCK_BYTES:
             count *= 2
         count = min(count, width**2)
-        size, room = 4 * self.factor, kernels.floats(self.inputs, self.outputs, count)
+        size, room = max(4 * self.factor, 2), kernels.floats(self.outputs, count)
 
         def block(first: int) -> None:
-            scratch = _scratch.memory(room + 16 * count * self.outputs)
+            v = _scratch.v(kernels.floats(self.inputs, count))
+            m = _scratch.m(room + 16 * count * self.outputs)
             area = _area(first, count, width, size)
-            place = _shared(out) if out else _own(scratch[room:], area, self.channels)
+            place = _shared(out) if out else _own(m[room:], area, self.channels)
             kernels.convolve(
-                *enter, self.kernels, self.outputs, self.factor, *leave, *place, width, first, count, NOTHING,
-                scratch,
-            )  # fmt: skip
+                *enter, self.kernels, self.outputs, *leave, *place, width, first, count, NOTHING, v, m
+            )
             if colours:
                 kernels.draw(
-                    *place, self.channels, colours.weight, colours.bias, *area, colours.image, width * size,
-                    scratch,
-                )  # fmt: skip
+                    *place, self.channels, colours.weight, colours.bias, *area, colours.image, width * size, m
+                )
 
         together(block, range(0, width**2, count))
 
@@ -194,7 +209,7 @@ def _area(first: int, count: int, width: int, size: int) -> Area:
 
 
 def _shared(picture: Picture) -> Place:
-    return picture.data, picture.row + WIDTH, picture.row, picture.group
+    return picture.data, picture.start + picture.row + WIDTH, picture.row, picture.group
 
 
 def _own(memory: Array, area: Area, channels: int) -> Place:

@@ -13,102 +13,136 @@ from numba import njit
 
 from backends.networks import _simd
 from backends.networks._simd import COLUMNS, VECTORS, WIDTH
-from backends.networks._winograd_tiles import make_tile_out, tile_in
+from backends.networks._winograd_tiles import (
+    after,
+    after_halving,
+    before,
+    before_halving,
+    make_tile_in,
+    make_tile_out,
+)
 
 HEAD = max(16, WIDTH)  # outputs of the colours' product, three in use
 ROWS = 8 if WIDTH == 16 else 4  # of a tile of a matrix product; divides every number of tiles
-SKEW = 3 * WIDTH  # between matrices: at steps of a power of two they would all share one set of the cache
+DEPTH = 128  # inputs of a product at a time: their kernels stay in the first-level cache for all tiles
+SKEW = 3 * WIDTH  # between matrices
 _product = _simd.make_tile(ROWS, VECTORS, activate=False)
+_product_more = _simd.make_tile(ROWS, VECTORS, activate=False, add=True)
 _head_product = _simd.make_tile(ROWS, HEAD // WIDTH, activate=False)
-_near, _apart = make_tile_out(1), make_tile_out(2)
+_enter, _enter_halving = make_tile_in(6, before), make_tile_in(5, before_halving)
+_near, _apart = make_tile_out(6, after, 1), make_tile_out(6, after, 2)
+_halved = make_tile_out(5, after_halving, 1)
+HALVING = 0  # in place of a factor
 compiled = njit(nogil=True, cache=True, fastmath=True, error_model="numpy", boundscheck=False)
 
 
 @compiled
 @no_type_check
 def enter(
-    x: Any, x_row: int, x_group: int, inputs: int, scales: Any, width: int, first: int, count: int, at: int,
-    room: int, scratch: Any,
+    x: Any, x0: int, x_row: int, x_group: int, inputs: int, scales: Any, factor: int, width: int, first: int,
+    count: int, at: int, room: int, v: Any,
 ) -> None:  # fmt: skip
     """Tiles first ... first + count - 1, `width` in a row, of x * scales, transformed.
 
-    They become tiles at ... at + count - 1 of the `room` tiles that `scratch` holds: 36 matrices (group of
-    inputs, tile, channel of the group).
+    They become tiles at ... at + count - 1 of the `room` tiles of `v`: matrices (group of inputs, tile,
+    channel of the group), 36 or, for a convolution of stride two, 25. There is space for one tile more, as
+    at steps of a power of two all groups would share one set of the cache, and SKEW for the same reason.
     """
+    step = inputs * (room + 1) + SKEW
     for i in range(count):
         y, column = (first + i) // width, (first + i) % width
         for g in range(inputs // WIDTH):
-            source = 4 * y * x_row + g * x_group + 4 * column * WIDTH
-            target = (g * room + at + i) * WIDTH
-            tile_in(x, source, x_row, scales, g * WIDTH, scratch, target, inputs * room + SKEW)
+            source = x0 + 4 * y * x_row + g * x_group + 4 * column * WIDTH
+            target = (g * (room + 1) + at + i) * WIDTH
+            if factor == HALVING:
+                _enter_halving(x, source, x_row, scales, g * WIDTH, v, target, step)
+            else:
+                _enter(x, source, x_row, scales, g * WIDTH, v, target, step)
 
 
 @compiled
 @no_type_check
 def multiply(
-    inputs: int, kernels: Any, outputs: int, begin: int, end: int, room: int, nothing: Any, scratch: Any
-) -> None:
-    """Matrices begin ... end - 1 of 36: products of the tiles, behind the tiles in `scratch`."""
-    v_step, m_step = inputs * room + SKEW, outputs * room + SKEW
-    for k in range(begin, end):
-        for panel in range(0, outputs, COLUMNS):
-            for i in range(0, room, ROWS):
-                _product(
-                    scratch, k * v_step + i * WIDTH, room * WIDTH, inputs // WIDTH,
-                    kernels, (k * outputs + panel) * inputs, nothing, 0, nothing, 0,
-                    scratch, 36 * v_step + k * m_step + panel * room + i * WIDTH, WIDTH, room * WIDTH,
-                )  # fmt: skip
+    v: Any, inputs: int, kernels: Any, outputs: int, factor: int, begin: int, end: int, room: int,
+    nothing: Any, m: Any,
+) -> None:  # fmt: skip
+    """Outputs begin ... end - 1 of all matrices' products with the kernels, to `m`.
+
+    `kernels`: (36, outputs / COLUMNS, inputs, COLUMNS); for a stride of two 16, as five of the 25 points of
+    a tile have the kernel of their neighbour.
+    """
+    points = 5 if factor == HALVING else 6
+    group = (room + 1) * WIDTH
+    v_step, m_step = inputs * (room + 1) + SKEW, (end - begin) * (room + 1) + SKEW
+    for k in range(points * points):
+        kernel = min(k // 5, 3) * 4 + min(k % 5, 3) if factor == HALVING else k
+        for panel in range(begin, end, COLUMNS):
+            for depth in range(0, inputs, DEPTH):
+                groups = min(DEPTH, inputs - depth) // WIDTH
+                for i in range(0, room, ROWS):
+                    arguments = (
+                        v, k * v_step + depth // WIDTH * group + i * WIDTH, group, groups,
+                        kernels, (kernel * outputs + panel) * inputs + depth * COLUMNS,
+                        nothing, 0, nothing, 0,
+                        m, k * m_step + (panel - begin) * (room + 1) + i * WIDTH, WIDTH, group,
+                    )  # fmt: skip
+                    if depth:
+                        _product_more(*arguments)
+                    else:
+                        _product(*arguments)
 
 
 @compiled
 @no_type_check
 def leave(
-    inputs: int, outputs: int, factor: int, gains: Any, bias: Any, slope: Any, noise: Any, noise_row: int,
-    out: Any, out0: int, out_row: int, out_group: int, width: int, first: int, count: int, at: int,
-    room: int, scratch: Any,
+    m: Any, outputs: int, factor: int, gains: Any, bias: Any, slope: Any, noise: Any, noise_row: int,
+    out: Any, out0: int, out_row: int, out_group: int, begin: int, end: int, width: int, first: int,
+    count: int, room: int,
 ) -> None:  # fmt: skip
-    """Pixels of tiles that `enter` took in: leaky_relu(conv(x * scales) * gains + bias + noise)."""
-    m0, m_step = 36 * (inputs * room + SKEW), outputs * room + SKEW
-    channels = outputs // factor**2
+    """Outputs begin ... end - 1 of the tiles: leaky_relu(conv(x * scales) * gains + bias + noise).
+
+    With a `factor` of two the outputs are those of `winograd.polyphase` and become the pixels of a doubled
+    picture.
+    """
+    channels = outputs // max(factor, 1) ** 2
+    size, m_step = max(4 * factor, 2), (end - begin) * (room + 1) + SKEW
     for i in range(count):
         y, column = (first + i) // width, (first + i) % width
-        for g in range(outputs // WIDTH):
+        for g in range(begin // WIDTH, end // WIDTH):
             phase, c = g * WIDTH // channels, g * WIDTH % channels
-            row, pixel = 4 * factor * y + phase // 2, 4 * factor * column + phase % 2
+            row, pixel = size * y + phase // 2, size * column + phase % 2
             arguments = (
-                scratch, m0 + (g * room + at + i) * WIDTH, m_step, gains, c, bias, c, slope, c,
+                m, (g * WIDTH - begin) * (room + 1) + i * WIDTH, m_step, gains, c, bias, c, slope, c,
                 noise, row * noise_row + pixel, noise_row,
                 out, out0 + row * out_row + c // WIDTH * out_group + pixel * WIDTH, out_row,
             )  # fmt: skip
             if factor == 1:
                 _near(*arguments)
-            else:
+            elif factor == 2:
                 _apart(*arguments)
+            else:
+                _halved(*arguments)
 
 
 @compiled
 @no_type_check
 def convolve(
-    x: Any, x_row: int, x_group: int, inputs: int, scales: Any, kernels: Any, outputs: int, factor: int,
-    gains: Any, bias: Any, slope: Any, noise: Any, noise_row: int, out: Any, out0: int, out_row: int,
-    out_group: int, width: int, first: int, count: int, nothing: Any, scratch: Any,
+    x: Any, x0: int, x_row: int, x_group: int, inputs: int, scales: Any, kernels: Any, outputs: int,
+    factor: int, gains: Any, bias: Any, slope: Any, noise: Any, noise_row: int, out: Any, out0: int,
+    out_row: int, out_group: int, width: int, first: int, count: int, nothing: Any, v: Any, m: Any,
 ) -> None:  # fmt: skip
-    """All three steps for a few tiles, in the cache.
-
-    `kernels`: (36, outputs / COLUMNS, inputs, COLUMNS). With a `factor` of two the outputs are those of
-    `winograd.polyphase` and become the pixels of a doubled picture. `scratch` holds `floats(...)`.
-    """
-    enter(x, x_row, x_group, inputs, scales, width, first, count, 0, count, scratch)
-    multiply(inputs, kernels, outputs, 0, 36, count, nothing, scratch)
+    """All three steps for a few tiles, in the cache."""
+    enter(x, x0, x_row, x_group, inputs, scales, factor, width, first, count, 0, count, v)
+    multiply(v, inputs, kernels, outputs, factor, 0, outputs, count, nothing, m)
     leave(
-        inputs, outputs, factor, gains, bias, slope, noise, noise_row, out, out0, out_row, out_group, width,
-        first, count, 0, count, scratch,
+        m, outputs, factor, gains, bias, slope, noise, noise_row, out, out0, out_row, out_group, 0, outputs,
+        width, first, count, count,
     )  # fmt: skip
 
 
-def floats(inputs: int, outputs: int, room: int) -> int:
-    """Size of `scratch`."""
-    return 36 * (room * (inputs + outputs) + 2 * SKEW)
+def floats(channels: int, room: int) -> int:
+    """Size of `v` or `m`."""
+    return 36 * ((room + 1) * channels + SKEW)
 
 
 @compiled

@@ -4,7 +4,7 @@ A function works on WIDTH channels at a time. All values of a tile are in regist
 channel, 32 registers with AVX-512).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, no_type_check
 
 from llvmlite import ir
@@ -56,6 +56,15 @@ def after(m: Sequence[Vector]) -> list[Vector]:
     return [m[0] + a + c, b + 2 * d, a + 4 * c, b + 8 * d + m[5]]
 
 
+def before_halving(d: Sequence[Vector]) -> list[Vector]:
+    """The same for two outputs of stride two, from five numbers: two taps of 0, 2, 4 and one of 1, 3."""
+    return [d[0] - d[2], d[2], d[4] - d[2], d[1], d[3]]
+
+
+def after_halving(m: Sequence[Vector]) -> list[Vector]:
+    return [m[0] + m[1] + m[3], m[1] + m[2] + m[4]]
+
+
 class _Memory:
     """Arrays of one call, addressed in floats."""
 
@@ -90,32 +99,43 @@ def _signature(kinds: Sequence[Any]) -> Any:
     return types.void(*(kind if isinstance(kind, types.Array) else types.int64 for kind in kinds))
 
 
-@intrinsic
-@no_type_check
-def tile_in(typingctx, x, x0, x_row, scales, scales0, v, v0, v_step):
-    """B'(x * scales)B of the 6x6 pixels from `x0` on, rows `x_row` apart, to 36 vectors `v_step` apart."""
-    kinds = (x, x0, x_row, scales, scales0, v, v0, v_step)
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        memory = _Memory(context, builder, kinds, args)
-        scale = memory.load(3)
-        columns = []
-        for column in range(6):
-            pixels = [memory.load(0, [(2, row)], column * WIDTH) * scale for row in range(6)]
-            columns.append(before(pixels))
-        for row in range(6):
-            for column, value in enumerate(before([each[row] for each in columns])):
-                memory.store(value, 5, [(7, 6 * row + column)])
-        return context.get_dummy_value()
-
-    return _signature(kinds), code
+Transform = Callable[[Sequence[Vector]], list[Vector]]
 
 
-def make_tile_out(factor: int) -> Any:
-    """A numba function: A'mA, then activation, to 4x4 pixels that lie `factor` apart.
+def make_tile_in(points: int, transform: Transform) -> Any:
+    """A numba function: the transform in both directions of points x points pixels, times `scales`.
+
+    tile(x, x0, x_row, scales, scales0, v, v0, v_step): from `x0` on, rows `x_row` apart, to vectors `v_step`
+    apart.
+    """
+
+    @intrinsic
+    @no_type_check
+    def tile(typingctx, x, x0, x_row, scales, scales0, v, v0, v_step):
+        kinds = (x, x0, x_row, scales, scales0, v, v0, v_step)
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            memory = _Memory(context, builder, kinds, args)
+            scale = memory.load(3)
+            columns = []
+            for column in range(points):
+                pixels = [memory.load(0, [(2, row)], column * WIDTH) * scale for row in range(points)]
+                columns.append(transform(pixels))
+            for row in range(points):
+                for column, value in enumerate(transform([each[row] for each in columns])):
+                    memory.store(value, 5, [(7, points * row + column)])
+            return context.get_dummy_value()
+
+        return _signature(kinds), code
+
+    return tile
+
+
+def make_tile_out(points: int, transform: Transform, apart: int) -> Any:
+    """A numba function: the transform in both directions, then activation, to pixels that lie `apart`.
 
     tile(m, m0, m_step, gains, gains0, bias, bias0, slope, slope0, noise, noise0, noise_row, out, out0,
-    out_row): out = leaky_relu(A'mA * gains + bias + noise); `noise` has one number a pixel.
+    out_row): out = leaky_relu(transformed * gains + bias + noise); `noise` has one number a pixel.
     """
 
     @intrinsic
@@ -129,13 +149,14 @@ def make_tile_out(factor: int) -> Any:
             memory = _Memory(context, builder, kinds, args)
             gain, constant, negative = memory.load(3), memory.load(5), memory.load(7)
             columns = [
-                after([memory.load(0, [(2, 6 * row + column)]) for row in range(6)]) for column in range(6)
+                transform([memory.load(0, [(2, points * row + column)]) for row in range(points)])
+                for column in range(points)
             ]
-            for row in range(4):
-                for column, value in enumerate(after([each[row] for each in columns])):
-                    noisy = memory.splat(9, [(11, factor * row)], factor * column) + constant
+            for row in range(len(columns[0])):
+                for column, value in enumerate(transform([each[row] for each in columns])):
+                    noisy = memory.splat(9, [(11, apart * row)], apart * column) + constant
                     y = (value * gain + noisy).leaky(negative)
-                    memory.store(y, 12, [(14, factor * row)], factor * column * WIDTH)
+                    memory.store(y, 12, [(14, apart * row)], apart * column * WIDTH)
             return context.get_dummy_value()
 
         return _signature(kinds), code

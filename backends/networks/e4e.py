@@ -21,6 +21,7 @@ from backends import Latents
 UNITS = (3, 4, 14, 3)  # residual units of each stage; the first of a stage halves the picture
 TAPS = {64: 6, 32: 20, 16: 23}  # side of a map, for an input of 256 -> the unit that it leaves
 SIZE = 256  # side of the input
+SLOPE = 0.01  # of the heads' leaky ReLU
 
 
 class Gate(nn.Module):
@@ -74,7 +75,7 @@ class Head(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(halvings):
-            layers += [nn.Conv2d(dim if i else inputs, dim, 3, 2, 1), nn.LeakyReLU(0.01)]
+            layers += [nn.Conv2d(dim if i else inputs, dim, 3, 2, 1), nn.LeakyReLU(SLOPE)]
         self.convs = nn.Sequential(*layers)
         self.linear = Equalized(dim, dim)
 
@@ -133,15 +134,23 @@ class PyramidEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
         """W+ (or what has to be added to the average of W) of pictures in [-1, 1]."""
-        x, maps = self.input_layer(x), {}
-        for i, unit in enumerate(self.body):
-            x = unit(x)
-            maps |= {side: x for side, last in TAPS.items() if i == last}
+        maps = trunk(self.input_layer, self.body, x)
         if max(self.sides) > 16:
             maps[32] = upsampled(maps[16], maps[32].shape[-1]) + self.latlayer1(maps[32])
             maps[64] = upsampled(maps[32], maps[64].shape[-1]) + self.latlayer2(maps[64])
         heads = zip(self.styles, self.sides, strict=True)
         return combined(torch.stack([head(maps[side]) for head, side in heads], 1), self.deltas)
+
+
+def trunk(
+    input_layer: nn.Module, body: nn.Sequential, x: Float[Tensor, "n channels 256 256"]
+) -> dict[int, Float[Tensor, "n _ _ _"]]:
+    """The maps of each side of TAPS."""
+    x, maps = input_layer(x), {}
+    for i, unit in enumerate(body):
+        x = unit(x)
+        maps |= {side: x for side, last in TAPS.items() if i == last}
+    return maps
 
 
 def upsampled(x: Float[Tensor, "n channels h h"], side: int) -> Float[Tensor, "n channels side side"]:

@@ -10,11 +10,8 @@ the package numba, and on other devices, torch does all.
 # pyright: reportIndexIssue=false
 # pyright: reportOperatorIssue=false
 
-import logging
 import threading
 from collections.abc import Callable
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -27,7 +24,6 @@ from backends.networks.mapping import SLOPE
 from backends.networks.resampling import FILTER, upsample
 from backends.networks.stylegan2 import GAIN, StyledConv, StyleGAN2, ToRGB
 
-log = logging.getLogger(__name__)
 SIDE = 64  # of the pictures from which on the compiled convolutions are faster than torch's
 
 
@@ -70,7 +66,7 @@ class Layer:
 
     def compiled(self, x: Any, w: Float[Tensor, "1 dim"], out: Any, colours: Any = None) -> None:
         """The layer on the compiled kernels, from and to their pictures."""
-        module = kernels()
+        module = winograd.compiled()
         assert module
         flat, factor = module.flat, 1 + self.conv.up
         convolution = self.kept("compiled", lambda weight: module.Convolution(self.kernel(weight), factor))
@@ -81,7 +77,7 @@ class Layer:
         convolution(x, flat(scales), after, out, colours)
 
     def supported(self) -> bool:
-        module = kernels() if self.side >= SIDE and self.conv.weight.device.type == "cpu" else None
+        module = winograd.compiled() if self.side >= SIDE and self.conv.weight.device.type == "cpu" else None
         factor = 1 + self.conv.up
         outputs, inputs = self.conv.weight.shape[:2]
         return module is not None and module.supports(inputs, outputs, self.side // factor, factor)
@@ -124,7 +120,7 @@ class FastStyleGAN2:
         self, up: Layer, conv: Layer, rgb: ToRGB, x: Any, image: Tensor, w: Tensor, keep: bool
     ) -> Any:
         """One resolution on the kernels; adds to the image, and gives what the next one reads."""
-        module = kernels()
+        module = winograd.compiled()
         assert module
         self._memory = self._memory or [module.Memory(), module.Memory()]
         x = module.Picture.of(x) if isinstance(x, Tensor) else x
@@ -133,14 +129,3 @@ class FastStyleGAN2:
         out = module.Picture(len(conv.conv.bias), conv.side, self._memory[1]) if keep else None
         conv.compiled(middle, w[1], out, module.Colours.of(rgb.weight * rgb.style(w[2]), rgb.bias, image))
         return out
-
-
-@cache
-def kernels() -> ModuleType | None:
-    """The compiled kernels; None without the package numba."""
-    try:  # numba is optional, and takes a second to import
-        from backends.networks import _winograd_compiled as module
-    except ImportError:
-        log.info("pictures are computed by plain torch; with the package numba they come faster")
-        return None
-    return module

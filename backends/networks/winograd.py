@@ -7,12 +7,16 @@ channels on; below, moving the tiles costs more than the multiplications it save
 """
 
 import itertools
+import logging
+from functools import cache
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+log = logging.getLogger(__name__)
 CHANNELS, SIDE = 256, 32  # the least inputs, and side of the input, at which it pays (measured with AVX-512)
 
 _INPUT = [  # B', with interpolation points 0, 1, -1, 2, -2 and infinity
@@ -31,6 +35,7 @@ _KERNEL = [  # G, times 24
     [1, -2, 4],
     [0, 0, 24],
 ]
+_HALVING = [[1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 1, 0]]
 _OUTPUT = [  # A'
     [1, 1, 1, 1, 1, 0],
     [0, 1, -1, 2, -2, 0],
@@ -65,6 +70,15 @@ def transform(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "36 
     return (_square(_KERNEL, weight) / 24**2 @ kernels.flatten(1)).view(36, *kernels.shape[1:])
 
 
+def transform_halving(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "16 inputs outputs"]:
+    """For a stride of two: in each direction taps 0 and 2 make a convolution, F(2, 2), and tap 1 another.
+
+    Two of their five points have the same kernel, so 16 are different.
+    """
+    kernels = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (9, inputs, outputs)
+    return (_square(_HALVING, weight) @ kernels.flatten(1)).view(16, *kernels.shape[1:])
+
+
 def convolve(
     x: Float[Tensor, "1 inputs side side"], kernels: Float[Tensor, "36 inputs outputs"], up: bool = False
 ) -> Float[Tensor, "1 channels height width"]:
@@ -88,6 +102,17 @@ def convolve(
         out[a:b] = strip.permute(2, 0, 4, 3, 1, 5, 6)
     size = 4 * side * factor
     return out.view(1, size, size, channels).permute(0, 3, 1, 2)
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The same on compiled kernels, several times faster; None without the package numba."""
+    try:  # numba is optional, and takes a second to import
+        from backends.networks import _winograd_compiled as module
+    except ImportError:
+        log.info("convolutions are computed by plain torch; with the package numba they are faster")
+        return None
+    return module
 
 
 def _square(matrix: list[list[int]], like: Tensor) -> Tensor:
