@@ -21,7 +21,7 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "app": {"ui", "editor", "plugins", "sharing", "backends"},
     "commands": {
         "commands", "editor", "backends", "directions", "plugins", "latents", "films", "training",
-        "evaluation",
+        "evaluation", "ui",
     },
     "cli": {"commands"},
     "training": {"training", "plugins", "backends", "directions", "scorers"},

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,15 +30,22 @@ ARGUMENTS += [
 
 
 class Server:
-    """`python app.py` as a user starts it."""
+    """`python app.py` as a user starts it, or another `script` that starts it, with `extra` variables."""
 
-    def __init__(self, configs: Path, shares: Path) -> None:
+    def __init__(
+        self,
+        configs: Path,
+        shares: Path,
+        script: Sequence[str] = ("app.py",),
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
         environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "app.py", "--configs", str(configs), "--port", str(self.port)]
+        environment |= {"PYTHONPATH": str(ROOT), **(extra or {})}
+        command = [sys.executable, *script, "--configs", str(configs), "--port", str(self.port)]
         command += ["--share-dir", str(shares)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + PATIENCE
@@ -124,8 +132,8 @@ def serve():
     """Starts servers, and stops those that a test left running."""
     servers: list[Server] = []
 
-    def started(configs: Path, shares: Path) -> Server:
-        servers.append(Server(configs, shares))
+    def started(configs: Path, shares: Path, **options: Any) -> Server:
+        servers.append(Server(configs, shares, **options))
         return servers[-1]
 
     yield started
