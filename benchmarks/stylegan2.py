@@ -1,10 +1,11 @@
 """StyleGAN2 at 1024 pixels on this processor: pictures, loading and SeFa, beside public code.
 
-    python benchmarks/stylegan2.py [--rosinality CHECKOUT] [--nvidia CHECKOUT] [--rounds 5] [--threads 2]
+    python benchmarks/stylegan2.py [--public CHECKOUT ...] [--rounds 5] [--threads 2]
 
-CHECKOUT is a clone of the public repository, which is no part of this project; same weights. Everything is
-measured alternately in one process; the smallest time of each counts, as other load only ever adds. Weights
-are random: speed does not depend on them. Peak memory is measured in a process of its own for each.
+CHECKOUT is a clone of stylegan2-ada-pytorch or rosinality's stylegan2-pytorch; neither is part of this
+project. Without one, ours is compared with its definition in plain torch. Same weights, measured alternately
+in one process; they are random, as speed does not depend on them. Peak memory is measured in a process of its
+own for each.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -58,24 +60,23 @@ def public_nvidia(checkout: Path, state: dict[str, Tensor]) -> Draw:
     return lambda w: network.synthesis(w, noise_mode="const", force_fp32=True, fused_modconv=True)
 
 
-def fastest(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of the quickest of `rounds` alternating runs of each, after one that does not count."""
+def alternating(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of `rounds` alternating runs of each, after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds + 1):
+    for number in range(rounds + 1):
         for name, run in runs.items():
-            for _ in range(2):  # the first run after another program's pays for getting its memory back
+            for counts in (False, True):  # the first run after another's pays for getting its memory back
                 start = time.perf_counter()
                 run()
-                times[name].append(time.perf_counter() - start)
-    return {name: min(each[2:]) for name, each in times.items()}
+                if number and counts:
+                    times[name].append(time.perf_counter() - start)
+    return times
 
 
 def peak(options: argparse.Namespace, who: str) -> float:
     """Megabytes that a process uses at most while it loads and draws one picture."""
     arguments = [sys.executable, __file__, "--peak", who, "--threads", str(options.threads)]
-    for name in ("rosinality", "nvidia"):
-        if folder := getattr(options, name):
-            arguments += [f"--{name}", str(folder)]
+    arguments += ["--public", *map(str, options.public)] if options.public else []
     return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
 
 
@@ -86,14 +87,18 @@ def draws(options: argparse.Namespace, folder: Path, only: str = "") -> dict[str
     file = folder / "ffhq.pt"
     if not file.exists():
         torch.save({"g_ema": theirs, "latent_avg": state["mapping.w_avg"]}, file)
-    found: dict[str, Draw] = {}
-    if only in ("", "ours"):
-        found["ours"] = StyleGAN2(str(file)).render
-    if options.rosinality and only in ("", "rosinality"):
-        found["rosinality"] = public_rosinality(options.rosinality, theirs)
-    if options.nvidia and only in ("", "nvidia"):
-        found["nvidia"] = public_nvidia(options.nvidia, state)
-    return found
+    ours = StyleGAN2(str(file))
+    found: dict[str, Callable[[], Draw]] = {"ours": lambda: ours.render}
+    for checkout in options.public:
+        if (checkout / "training/networks.py").exists():
+            found["nvidia"] = lambda checkout=checkout: public_nvidia(checkout, state)
+        elif (checkout / "model.py").exists():
+            found["rosinality"] = lambda checkout=checkout: public_rosinality(checkout, theirs)
+        else:
+            raise SystemExit(f"{checkout} is a clone of neither repository")
+    if not options.public:
+        found["plain torch"] = lambda: ours.synthesize
+    return {who: make() for who, make in found.items() if only in ("", who)}
 
 
 @torch.no_grad()
@@ -101,8 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rosinality", type=Path, help="clone of rosinality/stylegan2-pytorch")
-    parser.add_argument("--nvidia", type=Path, help="clone of NVlabs/stylegan2-ada-pytorch")
+    parser.add_argument("--public", type=Path, nargs="+", default=[], metavar="CHECKOUT")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peak", help=argparse.SUPPRESS)
@@ -124,23 +128,25 @@ def main() -> None:
 def compare(options: argparse.Namespace, folder: Path, w: Tensor) -> None:
     drawing = draws(options, folder)
     pictures = {who: draw(w) for who, draw in drawing.items()}
-    times = fastest({who: lambda draw=draw: draw(w) for who, draw in drawing.items()}, options.rounds)
-    for who, seconds in times.items():
+    times = alternating({who: lambda draw=draw: draw(w) for who, draw in drawing.items()}, options.rounds)
+    for who, each in times.items():
         difference = (pictures[who] - pictures["ours"]).abs().max() / pictures["ours"].abs().max()
         log.info(
-            "one picture, %-11s %6.2f s   %.2f x ours   largest difference %.1e   peak memory %5.0f MB",
-            who, seconds, seconds / times["ours"], difference, peak(options, who),
+            "one picture, %-11s %5.2f s: %.2f times ours (best of each: %.2f)   largest difference %.1e   "
+            "peak memory %5.0f MB",
+            who, median(each), median(each) / median(times["ours"]), min(each) / min(times["ours"]),
+            difference, peak(options, who),
         )  # fmt: skip
     file, own = folder / "ffhq.pt", folder / "ffhq.safetensors"
     checkpoints.convert(file, own)
-    loading = fastest(
-        {str(f.suffix): lambda f=f: StyleGAN2(str(f)).size for f in (file, own)}, options.rounds
-    )
     generator = StyleGAN2(str(own))
     generator.mean()
-    sefa = fastest({"SeFa": lambda: SeFa().directions(generator)}, options.rounds)
-    for what, seconds in {**{f"loading {suffix}": s for suffix, s in loading.items()}, **sefa}.items():
-        log.info("%-22s %6.3f s", what, seconds)
+    runs: dict[str, Callable[[], object]] = {
+        f"loading {each.suffix}": lambda each=each: StyleGAN2(str(each)).size for each in (file, own)
+    }
+    runs["SeFa, all layers"] = lambda: SeFa().directions(generator)
+    for what, each in alternating(runs, options.rounds).items():
+        log.info("%-22s %6.3f s (slowest %.3f)", what, median(each), max(each))
 
 
 if __name__ == "__main__":
