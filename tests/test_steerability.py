@@ -88,5 +88,7 @@ def test_walks_are_learnt(tmp_path, monkeypatch):
     for name, entry in {"zoom in": 2, "shift right": 0, "brighter": 3}.items():
         move = source.find(spot(), name).step(spot().mean())[0, 0]
         assert float(move[entry] / move.norm()) > 0.75
+    steerability.run(config, ["steps=0", "pixels=16", "components=16", "walks=[brighter]"])
+    assert int(source.find(spot(), "brighter").step(spot().mean())[0, 0].argmax()) == 3
     with pytest.raises(ConfigError, match="zoom in"):
         steerability.run(config, ["walks=[fly]"])

@@ -22,6 +22,7 @@ from backends.memory import kept_heap
 from directions._statistics import principal
 from directions._stored import Stored, write
 from directions._transforms import NAMES, transformed
+from directions.steerability import Steerability
 from plugins import ConfigError, build
 from training.latentclr import resume, save
 from training.recipes import read
@@ -45,7 +46,7 @@ class Recipe:
     components: int = 64  # principal components of W that walks are made of
     truncation: float = 0.7
     batch: int = 4
-    steps: int = 500
+    steps: int = 500  # 0 = no training: the closed form of Spingarn et al. (ICLR 2021)
     rate: float = 0.02
     every: int = 50
 
@@ -83,11 +84,18 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
                 told = zip(recipe.walks, losses, strict=True)
                 log.info("step %d: %s", step + 1, ", ".join(f"{name} {x.item():.3f}" for name, x in told))
                 save(checkpoint, parts, step + 1)
+    moves = walks.params.detach() @ frame if recipe.steps else closed(generator, recipe)
     out = Path(recipe.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    moves = walks.params.detach() @ frame
     write(out, {name: Stored(move[None].cpu()) for name, move in zip(recipe.walks, moves, strict=True)})
     return out
+
+
+def closed(generator: Generator, recipe: Recipe) -> Float[Tensor, "walks dim"]:
+    """The moves of the source itself, to be kept in a file: they take a minute for large generators."""
+    source = Steerability(maps=recipe.maps, basis=recipe.components, pixels=recipe.pixels)
+    start = generator.mean()
+    return torch.stack([source.find(generator, name).step(start)[0, 0] for name in recipe.walks])
 
 
 def loss(
