@@ -71,7 +71,7 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
     optimizer = torch.optim.Adam(walks.parameters(), recipe.rate)
     parts = {"walks": walks, "optimizer": optimizer}
     checkpoint = Path(recipe.folder) / "steerability.pt"
-    first = resume(checkpoint, parts)
+    first = resume(checkpoint, parts) if recipe.steps else 0
     with kept_heap():
         for step in tqdm(range(first, recipe.steps), "steerability", disable=None):
             optimizer.zero_grad()
