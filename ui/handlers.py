@@ -173,9 +173,10 @@ class Handlers:
     def sliders(self, editor: Editor, panel: Panel, edit: Mapping[str, float]) -> Update:
         """All sliders, with the thumbnails that are there already."""
         listed = self.shown(editor, panel)
-        image = thumbnails.sheet(editor, panel)
-        update = widgets.sliders(listed, edit)
-        return {**update, "cards": widgets.cards(listed, thumbnails.url(image), thumbnails.rows(image))}
+        return {
+            **widgets.sliders(listed, edit),
+            "cards": widgets.cards(listed, thumbnails.sheet(editor, panel)),
+        }
 
     def settings(self, editor: Editor, panel: Panel | None = None) -> Update:
         """What a domain decides, and an empty place for a photograph."""

@@ -11,8 +11,8 @@ from ui import semantics, thumbnails, widgets
 from ui.handlers import Handlers, Update
 from ui.links import Panel
 from ui.pictures import status
-from ui.semantics import Shown
 from ui.session import Work
+from ui.thumbnails import Sheet
 
 CALM = 1.5  # seconds without a moved slider after which thumbnails may be drawn
 TOLD = 3.0  # seconds between two messages with a longer sheet of thumbnails
@@ -93,17 +93,16 @@ class Sliders:
         panel, editor = work.panel, self.handlers.editor(work.domain)
         self.handlers.panels[session] = panel
         listed = self.handlers.shown(editor, panel)
-        image = thumbnails.sheet(editor, panel)
-        if thumbnails.rows(image) > max(each.row for each in listed):
-            return  # `_sliders` has shown it
-        told = time.monotonic()
+        if thumbnails.sheet(editor, panel).rows > max(each.row for each in listed):
+            return  # the sliders came with it
+        told, image = time.monotonic(), None
         for image in self._drawn(editor, panel, session):
             if time.monotonic() - told > TOLD:
                 told = time.monotonic()
-                yield {"cards": self._cards(listed, image)}
+                yield {"cards": widgets.cards(listed, Sheet.of(image))}
         if self.handlers.panels.get(session) == panel and image is not None:
             thumbnails.keep(editor, panel, image)
-            yield {"cards": self._cards(listed, image)}
+            yield {"cards": widgets.cards(listed, Sheet.of(image))}
 
     def _drawn(self, editor: Editor, panel: Panel, session: str) -> Iterator[Any]:
         """Row by row, each when nobody moves a slider; ends early when the visitor shows something else."""
@@ -119,6 +118,3 @@ class Sliders:
                 return
             yield image
             time.sleep(0.01)  # others may want the lock
-
-    def _cards(self, listed: list[Shown], image: Any) -> dict[str, Any]:
-        return widgets.cards(listed, thumbnails.url(image), thumbnails.rows(image))

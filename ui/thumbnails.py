@@ -8,6 +8,8 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -26,21 +28,47 @@ STRENGTH = 2.0  # standard deviations to either side, or the slider's end if it 
 CALM = 0.5  # truncation of the sample: an average face shows an attribute coming and going
 
 
-def sheet(editor: Editor, panel: Panel) -> Image.Image | None:
+@dataclass(frozen=True)
+class Sheet:
+    """As the page wants it."""
+
+    url: str = ""  # data: URL
+    rows: int = 0  # directions that it shows
+
+    @staticmethod
+    def of(image: Image.Image) -> "Sheet":
+        """Of a sheet that is still being drawn."""
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=80, method=2)
+        return Sheet(_url(buffer.getvalue()), rows(image))
+
+
+def sheet(editor: Editor, panel: Panel) -> Sheet:
     """The sheet of a panel's source, if it was drawn before; its rows may be fewer than the directions."""
     name = _name(editor, panel)
     for file in (SHIPPED / name, _kept() / name):
         try:
-            with Image.open(file) as image:
-                return image.convert("RGB")
+            return _read(file, file.stat().st_mtime_ns)
         except (OSError, UnidentifiedImageError):
             continue
-    return None
+    return Sheet()
 
 
-def rows(image: Image.Image | None) -> int:
+def rows(image: Image.Image) -> int:
     """How many directions a sheet shows."""
-    return image.height // SIZE if image else 0
+    return image.height // SIZE
+
+
+@lru_cache(maxsize=32)
+def _read(file: Path, changed: int) -> Sheet:
+    """Raises OSError for what is no picture. Read again when the file has changed."""
+    content = file.read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        return Sheet(_url(content), rows(image))
+
+
+def _url(content: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(content).decode()
 
 
 def drawn(editor: Editor, panel: Panel) -> Iterator[Image.Image]:
@@ -68,15 +96,6 @@ def keep(editor: Editor, panel: Panel, image: Image.Image, folder: Path | None =
     image.save(scratch, "WEBP", quality=80, method=6)
     scratch.replace(file)
     return file
-
-
-def url(image: Image.Image | None) -> str:
-    """For the page; empty for none."""
-    if image is None:
-        return ""
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=80, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _name(editor: Editor, panel: Panel) -> str:

@@ -12,6 +12,7 @@ from plugins import ConfigError
 from ui.fetching import offer
 from ui.links import Panel
 from ui.semantics import POOL, Shown, keepable
+from ui.thumbnails import Sheet
 
 Update = dict[str, Any]
 
@@ -96,15 +97,12 @@ def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Update:
     return update
 
 
-def cards(listed: Sequence[Shown], sheet: str, rows: int) -> dict[str, Any]:
-    """What `ui/cards.js` adds to each slider: purity, a mark for what is not worth trying, thumbnails.
-
-    `sheet` is the URL of a picture with a row a direction, as many as `rows`; empty for none.
-    """
+def cards(listed: Sequence[Shown], sheet: Sheet) -> dict[str, Any]:
+    """What `ui/cards.js` adds to each slider: purity, a mark for what is not worth trying, thumbnails."""
     marks = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
     return {
-        "sheet": sheet,
-        "rows": rows,
+        "sheet": sheet.url,
+        "rows": sheet.rows,
         "cards": [
             {
                 "row": each.row,
