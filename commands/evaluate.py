@@ -1,28 +1,39 @@
-"""Measure what directions really do, name them after it, and whether sliders keep what their names promise.
+"""Measure what directions really do, name them after it, and whether sliders keep what their names promise;
+and what a generator trained here can do.
 
     python cli.py evaluate directions --domain faces --out evaluation
     python cli.py evaluate sliders --domain faces --samples 40 --out evaluation
+    python cli.py evaluate generator --domain cats --photographs cats.zip --out evaluation
 
 `directions` writes directions.csv (all scores), directions.md (summary of the sources, names) and
 directions.png (the table in colours), and keeps the names for the page; what was measured before is taken
 from the cache. `sliders` tries both ends of every slider whose name promises something. Samples and step are
-those of configs/evaluation/.
+those of configs/evaluation/. `generator` writes uncurated samples, their nearest training photographs,
+inversions of photographs that training did not see, and figures.csv.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from commands._common import domain_arguments, load_editor
+
+if TYPE_CHECKING:
+    from editor import Editor
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("what", choices=["directions", "sliders"], help="what to measure")
+    parser.add_argument("what", choices=["directions", "sliders", "generator"], help="what to measure")
     parser.add_argument("--source", action="append", help="only this source of directions; may be repeated")
     parser.add_argument("--count", type=int, help="how many directions of a source at most")
     parser.add_argument("--samples", type=int, help="samples that every direction is tried on")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
     parser.add_argument("--names", type=Path, help="JSON file for the names (default: in the cache)")
+    parser.add_argument(
+        "--photographs", default="", help="generator: folder or zip archive it was trained on"
+    )
+    parser.add_argument("--labels", nargs="*", default=[], help="generator: only folders of these names")
     domain_arguments(parser)
 
 
@@ -32,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     from evaluation.effects import Measure
 
     editor = load_editor(options)
+    if options.what == "generator":
+        return _generator(options, editor)
     overrides = {"samples": options.samples} if options.samples else {}
     evaluation = settings.read(editor.name, **overrides)
     chosen = report.sources(editor, evaluation, options.source or ())
@@ -46,4 +59,25 @@ def run(options: argparse.Namespace) -> int:
         for d in source.directions(editor.generator)
     ]
     sliders.write(options.out, sliders.ends(measure, {d.name: d for d in listed[: options.count]}))
+    return 0
+
+
+def _generator(options: argparse.Namespace, editor: "Editor") -> int:
+    """Sheets and figures of a compact generator and of the domain around it."""
+    from backends import weights
+    from backends.generators.compact import Compact
+    from backends.networks import compact_stylegan
+    from plugins import ConfigError
+    from training.data import Data
+    from training.report import Report, report
+    from training.unseen import Unseen, unseen
+
+    generator = editor.generator
+    if not isinstance(generator, Compact):
+        raise ConfigError(f"{editor.name}: its generator was not trained here; choose one that is `compact`")
+    photographs = Data(options.photographs, labels=options.labels)
+    network = compact_stylegan.from_state(weights.state(generator.weights))
+    report(Report(str(options.out), photographs, options.samples or 5000), network)
+    directions = [d for label in editor.sources for d in editor.directions(label).values()][:2]
+    unseen(Unseen(photographs, str(options.out)), generator, editor.inverter(), directions)
     return 0

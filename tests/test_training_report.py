@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from editor import Editor
 from training import transfer
@@ -29,7 +28,9 @@ def photographs(tmp_path: Path) -> Data:
 
 def test_unseen_photographs_are_inverted_and_edited(photographs: Data, tmp_path: Path) -> None:
     editor = Editor.load("toy", Path(__file__).parent / "configs")
-    errors = unseen(editor, Unseen(photographs, str(tmp_path), count=3, seconds=60))
+    directions = list(editor.directions("SeFa").values())[:2]
+    settings = Unseen(photographs, str(tmp_path), count=3, seconds=60)
+    errors = unseen(settings, editor.generator, editor.inverter(), directions)
     assert len(errors) == 3
     with Image.open(tmp_path / "unseen.webp") as sheet:
         assert sheet.size == (8 * editor.generator.size, 2 * editor.generator.size)  # 3 x 4 pictures, 8 a row
@@ -44,9 +45,8 @@ def test_unseen_photographs_are_inverted_and_edited(photographs: Data, tmp_path:
 @pytest.mark.weights
 def test_report_of_noise_is_far_from_photographs(photographs: Data, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    weights = tmp_path / "weights.safetensors"
-    save_file({k: v.contiguous() for k, v in transfer.scratch((32, 32)).state_dict().items()}, weights)
-    figures = report(Report(str(weights), str(tmp_path / "report"), photographs, samples=6))
+    settings = Report(str(tmp_path / "report"), photographs, samples=6)
+    figures = report(settings, transfer.scratch((32, 32)).eval())
     assert figures["samples"] == 6
     assert figures["fid_like"] > figures["fid_like_of_halves"] > 0
     assert figures["diversity"] > 0

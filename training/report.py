@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from backends import Images
-from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
 from training import data, metrics, sheets
 from training.data import Data, Photographs
@@ -22,20 +20,18 @@ logger = logging.getLogger(__name__)
 class Report:
     """Settings of one report."""
 
-    weights: str  # .safetensors file that training wrote
     folder: str  # of the sheets and figures
     data: Data
     samples: int = 5000  # measured; the figures depend on it
     batch: int = 16
 
 
-def report(settings: Report) -> dict[str, float]:
+def report(settings: Report, network: CompactStyleGAN) -> dict[str, float]:
     """Writes `samples_0.7.webp`, `samples_1.0.webp`, `nearest.webp` and `figures.csv`; returns the figures.
 
     The distance between two halves of the photographs, each of at most `samples`, says what a perfect
     generator could reach. Raises ConfigError when there are no photographs.
     """
-    network = compact_stylegan.from_state(load_file(settings.weights))
     photographs, _ = data.load(settings.data, network.size)
     folder = Path(settings.folder)
     for truncation in (0.7, 1.0):

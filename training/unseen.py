@@ -8,12 +8,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from backends import Images
-from backends.inverters import Inversion
-from backends.photos import to_images
-from editor import Editor
+from backends.generators import Generator
+from backends.inverters import Inversion, Inverter
+from directions import Direction
 from training import data, sheets
 from training.data import Data
 
@@ -28,30 +27,29 @@ class Unseen:
     folder: str  # of `unseen.webp` and `unseen.csv`
     count: int = 10  # photographs, spread evenly over those held out
     seconds: float = 15.0  # for each inversion; what is there by then counts
-    source: str = "SeFa"
-    directions: tuple[int, int] = (0, 1)  # numbers of the two edits
-    strength: float = 2.0
+    strength: float = 2.0  # of the edits, standard deviations of W
 
 
-def unseen(editor: Editor, settings: Unseen) -> list[float]:
-    """Rows of photograph, inversion and two edits; returns the mean squared errors, pixels in [-1, 1].
+def unseen(
+    settings: Unseen, generator: Generator, inverter: Inverter, directions: list[Direction]
+) -> list[float]:
+    """Rows of photograph, inversion and one edit per direction; returns the mean squared errors.
 
-    Raises ConfigError when there are no photographs.
+    Errors are of pixels in [-1, 1]. Raises ConfigError when there are no photographs.
     """
-    _, held = data.load(settings.data, editor.generator.size)
-    chosen = [i * len(held) // settings.count for i in range(settings.count)]
-    names = list(editor.directions(settings.source))
-    rows, table = [], []
-    for i in chosen:
-        target = held.images([i])
-        inversion, seconds = _inverted(editor, target, settings.seconds)
-        drawn = _picture(editor, inversion)
-        error = float(F.mse_loss(drawn, target))
-        table.append((held.names[i], round(error, 4), round(seconds, 1)))
-        edits = [_picture(editor, inversion, {names[k]: settings.strength}) for k in settings.directions]
-        rows += [target, drawn, *edits]
+    _, held = data.load(settings.data, generator.size)
+    pictures, table = [], []
+    for i in range(settings.count):
+        number = i * len(held) // settings.count
+        target = held.images([number])
+        inversion, seconds = _inverted(inverter, generator, target, settings.seconds)
+        latents = inversion.latents
+        moved = [latents, *(latents + settings.strength * d.step(latents) for d in directions)]
+        drawn = [inversion.generator.render(x).cpu().float() for x in moved]
+        table.append((held.names[number], round(float(F.mse_loss(drawn[0], target)), 4), round(seconds, 1)))
+        pictures += [target, *drawn]
     folder = Path(settings.folder)
-    sheets.save(torch.cat(rows), 8, folder / "unseen.webp")
+    sheets.save(torch.cat(pictures), 2 * (2 + len(directions)), folder / "unseen.webp")
     with (folder / "unseen.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("photograph", "mse", "seconds"), *table])
     errors = [error for _, error, _ in table]
@@ -59,18 +57,15 @@ def unseen(editor: Editor, settings: Unseen) -> list[float]:
     return errors
 
 
-def _inverted(editor: Editor, target: Images, limit: float) -> tuple[Inversion, float]:
+def _inverted(
+    inverter: Inverter, generator: Generator, target: Images, limit: float
+) -> tuple[Inversion, float]:
     """The last inversion within the time, and the seconds it took."""
-    pixels = ((target[0] + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     begun = time.perf_counter()
     found, seconds = None, 0.0
-    for inversion in editor.invert(Image.fromarray(pixels)):
+    for inversion in inverter.invert(target.to(generator.mean()), generator):
         if found is not None and time.perf_counter() - begun > limit:
             break
         found, seconds = inversion, time.perf_counter() - begun
     assert found is not None  # every inverter yields at least once
     return found, seconds
-
-
-def _picture(editor: Editor, inversion: Inversion, edit: dict[str, float] | None = None) -> Images:
-    return to_images(editor.render(inversion, edit), editor.generator.size)
