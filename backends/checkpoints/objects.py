@@ -1,19 +1,23 @@
 """What the names in a pickle stand for: tensors, arrays and dicts are built, everything else is recorded."""
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-
-class CheckpointError(ValueError):
-    """A file that cannot be used; the message says what was found in it and what is supported."""
+from backends.checkpoints.arrays import (
+    Array,
+    CheckpointError,
+    Dtype,
+    array_of,
+    dtype_of,
+    filled,
+    number,
+    sizes,
+)
 
 
 @dataclass(frozen=True)
@@ -32,35 +36,6 @@ class Opaque:
     state: Any = None  # what its __setstate__ would have got
     items: list[Any] = field(default_factory=list)  # what would have been appended to it
     entries: dict[Any, Any] = field(default_factory=dict)  # its items, if it is a kind of dict
-
-
-@dataclass(eq=False)
-class Array:
-    """A NumPy array: announced first, filled by the pickle's BUILD."""
-
-    value: np.ndarray | None = None
-
-    @cached_property
-    def tensor(self) -> Tensor | None:
-        """The same numbers; a view of the file unless they are unaligned or big-endian there."""
-        array = self.value
-        if array is None:
-            return None
-        native = array.dtype.isnative and array.flags.aligned and array.flags.writeable
-        return torch.from_numpy(array if native else array.astype(array.dtype.newbyteorder("=")))
-
-
-@dataclass(eq=False)
-class Dtype:
-    """A NumPy dtype: code such as "f4", and byte order."""
-
-    code: str
-    order: str = "="
-
-    def numpy(self) -> np.dtype:
-        if not re.fullmatch(r"[fiu][1248]|b1", self.code) or self.order not in "<>=|":
-            raise CheckpointError(f"a NumPy array of type {self.code!r}; only numbers are read")
-        return np.dtype(self.order + self.code)
 
 
 @dataclass(frozen=True)
@@ -116,7 +91,7 @@ def construct(kind: Any, arguments: tuple[Any, ...]) -> Any:
 def update(target: Any, state: Any) -> Any:
     """BUILD: gives `state` to an object that was announced before."""
     if isinstance(target, Array):
-        target.value = _filled(state)
+        target.value = filled(state)
     elif isinstance(target, Dtype):
         if not isinstance(state, tuple) or len(state) < 2 or not isinstance(state[1], str):
             raise CheckpointError("a NumPy dtype with an unusable state")
@@ -142,7 +117,7 @@ def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> T
     """A view of the storage, after a check that it stays inside."""
     if not isinstance(storage, Storage):
         raise CheckpointError("a tensor without a storage")
-    if not _sizes((offset,), size, stride) or len(size) != len(stride):
+    if not sizes((offset,), size, stride) or len(size) != len(stride):
         raise CheckpointError("a tensor with an impossible shape")
     count = math.prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
@@ -155,24 +130,10 @@ def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> T
     return torch.as_strided(storage.data, size, stride, offset)
 
 
-def _sizes(*groups: Any) -> bool:
-    """Whether these are short tuples of sizes; anything else could be a bomb when printed or multiplied."""
-    return all(
-        isinstance(group, tuple) and len(group) <= 8 and all(type(n) is int and 0 <= n < 2**48 for n in group)
-        for group in groups
-    )
-
-
 def _list(items: Any = ()) -> list[Any]:
     if not isinstance(items, list | tuple):
         raise CheckpointError(f"a collection made of a {type(items).__name__}")
     return list(items)
-
-
-def _dtype(code: Any, *_: Any) -> Dtype:
-    if not isinstance(code, str):
-        raise CheckpointError("a NumPy dtype without a name")
-    return Dtype(code)
 
 
 def _typed(
@@ -207,27 +168,6 @@ def _bytes(text: Any = b"", encoding: str = "latin1") -> Any:
     return text
 
 
-def _filled(state: Any) -> np.ndarray:
-    """The array of (version, shape, dtype, whether columns come first, bytes)."""
-    if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], Dtype):
-        raise CheckpointError("a NumPy array with an unusable state")
-    _, shape, dtype, fortran, data = state
-    return _array(data, dtype, shape, "F" if fortran is True else "C")
-
-
-def _array(data: Any, dtype: Dtype, shape: Any, order: str = "C") -> np.ndarray:
-    kind = dtype.numpy()
-    if not isinstance(data, bytes | memoryview) or not _sizes(shape):
-        raise CheckpointError("a NumPy array of something else than numbers")
-    if math.prod(shape) * kind.itemsize != len(data):
-        raise CheckpointError(f"a NumPy array of shape {tuple(shape)} in {len(data):,} bytes")
-    return np.frombuffer(data, kind).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _number(dtype: Dtype, data: Any = b"") -> float | int | bool:
-    return _array(data, dtype, ()).item()
-
-
 KINDS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _dict,
     "builtins.dict": _dict,
@@ -245,9 +185,9 @@ KINDS: dict[str, Callable[..., Any]] = {
     "torch.storage._load_from_bytes": _nested,
     "torch.Size": lambda items=(): tuple(_list(items)),
     "numpy.core.multiarray._reconstruct": lambda *_: Array(),
-    "numpy.core.multiarray.scalar": _number,
+    "numpy.core.multiarray.scalar": number,
     "numpy.core.numeric._frombuffer": lambda data, dtype, shape, order="C": Array(
-        _array(data, dtype, shape, order)
+        array_of(data, dtype, shape, order)
     ),
-    "numpy.dtype": _dtype,
+    "numpy.dtype": dtype_of,
 }
