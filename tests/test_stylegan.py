@@ -45,10 +45,11 @@ def test_compiled_convolutions_in_the_generator(channels, share, tmp_path, monke
     """Widths that the kernels take, and levels behind them that they do not; pictures share the memory."""
     compiled = pytest.importorskip("backends.networks._winograd_compiled")
     monkeypatch.setattr(compiled, "AT_ONCE", share)
-    monkeypatch.setattr(stylegan2_fast, "SIDE", 32)
+    monkeypatch.setattr(stylegan2_fast, "SIDE", 16)
     torch.save(nvidia(channels, DIM), tmp_path / "wide.pt")
     generator = StyleGAN2(str(tmp_path / "wide.pt"))
-    assert generator._fast.layers[5].supported()
+    supported = [layer.supported() for layer in generator._fast.layers]
+    assert supported == [False] * 4 + [True, False, True, channels[-1] > 7, channels[-1] == 32]
     latents = torch.randn(3, generator.layers, DIM)
     close(generator.render(latents), generator.synthesize(latents), 1e-4)
     close(generator.render(latents[:1]), generator.synthesize(latents[:1]), 1e-4)
@@ -123,7 +124,6 @@ def test_polyphase_is_upsampling_in_one_convolution():
         ),
         y,
     )
-    close(winograd.convolve(x, winograd.transform(kernels), up=True), y, 3e-5)
 
 
 def test_preview_is_half_the_size_of_the_same_picture(two):

@@ -56,9 +56,8 @@ class Layer:
         """The layer in torch."""
         scales, gains = self.scales(w)
         x = x * scales[:, :, None, None]
-        if winograd.pays(self.conv.weight, x.shape[2]):
-            kernels = self.kept("winograd", lambda weight: winograd.transform(self.kernel(weight)))
-            y = winograd.convolve(x, kernels, self.conv.up)
+        if winograd.pays(self.conv.weight, self.side) and not self.conv.up:
+            y = winograd.convolve(x, self.kept("winograd", winograd.transform))
         else:
             y = self.conv.convolved(x)
         y = y.mul_(gains[:, :, None, None]).add_(GAIN * self.conv.bias[:, None, None])
@@ -77,8 +76,13 @@ class Layer:
         convolution(x, flat(scales), after, out, colours)
 
     def supported(self) -> bool:
-        module = winograd.compiled() if self.side >= SIDE and self.conv.weight.device.type == "cpu" else None
+        """Whether the kernels take this layer and are faster than torch.
+
+        The four kernels of an upsampling layer are large: they need more pixels to be worth their memory.
+        """
         factor = 1 + self.conv.up
+        large = self.side >= SIDE * factor**2 and self.conv.weight.device.type == "cpu"
+        module = winograd.compiled() if large else None
         outputs, inputs = self.conv.weight.shape[:2]
         return module is not None and module.supports(inputs, outputs, self.side // factor, factor)
 
@@ -108,7 +112,7 @@ class FastStyleGAN2:
             up, conv, rgb = self.layers[2 * level - 1], self.layers[2 * level], self.network.rgbs[level]
             image = upsample(image).contiguous()
             rows = w[2 * level - 1 : 2 * level + 2]
-            if up.supported() and conv.supported():
+            if conv.supported():
                 x = self._compiled(up, conv, rgb, x, image, rows, keep=level + 1 < levels)
             else:
                 x = x if isinstance(x, Tensor) else x.tensor()
@@ -123,9 +127,12 @@ class FastStyleGAN2:
         module = winograd.compiled()
         assert module
         self._memory = self._memory or [module.Memory(), module.Memory()]
-        x = module.Picture.of(x) if isinstance(x, Tensor) else x
-        middle = module.Picture(len(up.conv.bias), up.side, self._memory[0])
-        up.compiled(x, w[0], middle)
+        if up.supported():
+            middle = module.Picture(len(up.conv.bias), up.side, self._memory[0])
+            up.compiled(module.Picture.of(x) if isinstance(x, Tensor) else x, w[0], middle)
+        else:
+            x = x if isinstance(x, Tensor) else x.tensor()
+            middle = module.Picture.of(up.plain(x, w[0]), self._memory[0])
         out = module.Picture(len(conv.conv.bias), conv.side, self._memory[1]) if keep else None
         conv.compiled(middle, w[1], out, module.Colours.of(rgb.weight * rgb.style(w[2]), rgb.bias, image))
         return out

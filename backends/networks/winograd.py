@@ -54,7 +54,7 @@ def polyphase(
 ) -> Float[Tensor, "outputs4 inputs 3 3"]:
     """Zero insertion, `weight` as a transposed convolution and a filter of four taps, all as one convolution.
 
-    Its outputs are the four pixels that each input pixel becomes (see `convolve`); nothing is approximated.
+    Its outputs are the four pixels that each input pixel becomes; nothing is approximated.
     """
     phases = torch.zeros(2, 3, 3)  # output pixel, input pixel -1, 0 or 1, tap of the weight
     for phase, pixel, tap in itertools.product(range(2), range(3), range(3)):
@@ -80,17 +80,13 @@ def transform_halving(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tens
 
 
 def convolve(
-    x: Float[Tensor, "1 inputs side side"], kernels: Float[Tensor, "36 inputs outputs"], up: bool = False
+    x: Float[Tensor, "1 inputs side side"], kernels: Float[Tensor, "36 inputs outputs"]
 ) -> Float[Tensor, "1 channels height width"]:
-    """conv2d(x, weight, padding=1) from the transformed weight; `side` a multiple of four.
-
-    With `up` the weight is that of `polyphase`, and its four outputs become the pixels of a doubled picture.
-    """
-    side, factor = x.shape[2] // 4, 2 if up else 1  # in tiles
-    channels = kernels.shape[2] // factor**2
+    """conv2d(x, weight, padding=1) from the transformed weight; `side` a multiple of four."""
+    side, channels = x.shape[2] // 4, kernels.shape[2]  # side in tiles
     padded = F.pad(x[0].permute(1, 2, 0), (0, 0, 1, 1, 1, 1))
     before, after = _square(_INPUT, x), _square(_OUTPUT, x)
-    out = torch.empty(side, 4, factor, side, 4, factor, channels)
+    out = torch.empty(side, 4, side, 4, channels)
     # As few tiles at a time as stay in the cache, but enough for the kernels that are fetched for them.
     step = max(x.shape[1] // 2 // side, 1)
     for a in range(0, side, step):
@@ -98,10 +94,9 @@ def convolve(
         tiles = padded[4 * a : 4 * b + 2].unfold(0, 6, 4).unfold(1, 6, 4)  # (rows, side, inputs, 6, 6)
         tiles = tiles.permute(3, 4, 0, 1, 2).reshape(36, -1)
         products = torch.bmm((before @ tiles).view(36, -1, x.shape[1]), kernels)
-        strip = (after @ products.view(36, -1)).view(4, 4, b - a, side, factor, factor, channels)
-        out[a:b] = strip.permute(2, 0, 4, 3, 1, 5, 6)
-    size = 4 * side * factor
-    return out.view(1, size, size, channels).permute(0, 3, 1, 2)
+        strip = (after @ products.view(36, -1)).view(4, 4, b - a, side, channels)
+        out[a:b] = strip.permute(2, 0, 3, 1, 4)
+    return out.view(1, 4 * side, 4 * side, channels).permute(0, 3, 1, 2)
 
 
 @cache
