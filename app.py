@@ -70,6 +70,11 @@ def launch(page: Page, host: str = "127.0.0.1", port: int | None = None) -> tupl
     return application, address
 
 
+def _stop(*_: object) -> None:
+    """As Ctrl+C, so that atexit cleans up; also where a shell made Ctrl+C be ignored (`python app.py &`)."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -86,7 +91,7 @@ def main() -> None:
     warm_up.daemon = True
     warm_up.start()
     log.info("the page is at %s", address)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # so that atexit cleans up
+    signal.signal(signal.SIGTERM, _stop)
     page.blocks.block_thread()
 
 
