@@ -23,12 +23,12 @@ from backends import Latents, device
 from backends.generators import Generator
 from backends.memory import kept_heap
 from directions import on_layers, parse_layers
-from directions._statistics import principal, spread
+from directions._statistics import spread
 from plugins import ConfigError, build
+from training.moves import components, resume, save
 from training.recipes import read
 
 log = logging.getLogger(__name__)
-SAMPLES = 10_000  # latents whose principal components are taken
 
 
 @dataclass
@@ -165,9 +165,8 @@ def basis(generator: Generator, recipe: Recipe) -> Float[Tensor, "k dim"]:
     """
     if not recipe.components:
         return torch.eye(generator.dim, device=device())
-    layers = tuple(parse_layers(recipe.edited, generator.layers, generator.size))
-    variances, vectors = principal(generator, layers, SAMPLES)
-    return (variances.sqrt()[:, None] * vectors)[: recipe.components]
+    layers = parse_layers(recipe.edited, generator.layers, generator.size)
+    return components(generator, layers, recipe.components)
 
 
 def changes(
@@ -194,26 +193,6 @@ def changes(
 def maps(generator: Generator, latents: Latents, layer: int) -> Float[Tensor, "n length"]:
     """What is compared: the maps of one layer, each sample's of unit length."""
     return functional.normalize(generator.activations(latents, layer).flatten(1), dim=1)
-
-
-def save(file: Path, parts: dict[str, Any], step: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".part")
-    torch.save({"step": step} | {name: part.state_dict() for name, part in parts.items()}, partial)
-    partial.replace(file)
-
-
-def resume(file: Path, parts: dict[str, Any]) -> int:
-    """The number of steps done; `parts` get the state they had then. Raises ConfigError."""
-    if not file.is_file():
-        return 0
-    content = torch.load(file, map_location=device(), weights_only=True)
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(content[name])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise ConfigError("folder: it holds a run of other settings; give an empty one") from error
-    return int(content["step"])
 
 
 @torch.no_grad()

@@ -21,14 +21,13 @@ from tqdm import tqdm
 
 from backends.generators import Generator
 from backends.memory import kept_heap
-from directions._statistics import principal, statistics
+from directions._statistics import statistics
 from directions._warps import Warps
 from plugins import build
-from training.latentclr import resume, save
+from training.moves import components, resume, save
 from training.recipes import read
 
 log = logging.getLogger(__name__)
-SAMPLES = 10_000  # latents whose principal components are taken
 
 
 @dataclass
@@ -126,8 +125,7 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
 
 
 def build_model(generator: Generator, recipe: Recipe) -> Deformator | Warps:
-    variances, vectors = principal(generator, tuple(range(generator.layers)), SAMPLES)
-    frame = (variances.sqrt()[:, None] * vectors)[: recipe.components]
+    frame = components(generator, range(generator.layers), recipe.components)
     if recipe.model == "deformator":
         return Deformator(recipe.directions, frame)
     return Warps(recipe.directions, recipe.pairs, frame, statistics(generator).mean.mean(0))

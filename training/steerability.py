@@ -19,16 +19,14 @@ from tqdm import tqdm
 
 from backends.generators import Generator
 from backends.memory import kept_heap
-from directions._statistics import principal
 from directions._stored import Stored, write
 from directions._transforms import NAMES, transformed
 from directions.steerability import Steerability
 from plugins import ConfigError, build
-from training.latentclr import resume, save
+from training.moves import components, resume, save
 from training.recipes import read
 
 log = logging.getLogger(__name__)
-SAMPLES = 10_000  # latents whose principal components are taken
 
 
 @dataclass
@@ -65,8 +63,7 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
     if unknown := [name for name in recipe.walks if name not in NAMES]:
         raise ConfigError(f"walks: {unknown[0]!r} is none; there are: {', '.join(NAMES)}")
     generator = build(Generator, recipe.generator, "generator")
-    variances, vectors = principal(generator, tuple(range(generator.layers)), SAMPLES)
-    frame = (variances.sqrt()[:, None] * vectors)[: recipe.components]
+    frame = components(generator, range(generator.layers), recipe.components)
     walks = Walks(len(recipe.walks), len(frame)).to(frame.device)
     optimizer = torch.optim.Adam(walks.parameters(), recipe.rate)
     parts = {"walks": walks, "optimizer": optimizer}
