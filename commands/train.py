@@ -13,13 +13,8 @@ from importlib import import_module
 from pathlib import Path
 
 log = logging.getLogger("semantic_sliders")
-TRAINERS = (
-    "attributes",
-    "interfacegan",
-    "latentclr",
-    "steerability",
-    "stylespace",
-)  # modules of training/ with a `run` of their own
+# modules of training/ with a `run` of their own
+TRAINERS = ("attributes", "interfacegan", "latentclr", "shifts", "steerability", "stylespace")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
