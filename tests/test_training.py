@@ -22,12 +22,14 @@ from training import data, metrics, run, transfer
 from training.augment import Augmentation, augment, draw
 from training.data import Data, Order
 from training.discriminator import Pixels
-from training.encoder import Encoder, information
-from training.gan import Gan, Rates, step
+from training.encoder import Encoder
+from training.gan import Gan, Rates, rehearse, step
 from training.losses import discriminator_terms
 from training.settings import read
 
 CHANNELS = (32, 32)  # 16-pixel pictures
+COLOURS = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]])
+PLAIN = COLOURS[:, :, None, None].expand(4, 3, 16, 16)
 
 
 @pytest.fixture
@@ -61,7 +63,9 @@ def players(**rates: float) -> Gan:
 
 
 def encoder() -> Encoder:
-    return Encoder([torch.zeros(2, 3, 16, 16)], 512)
+    network = Encoder(512)
+    network.fit(torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1, nats=20)
+    return network
 
 
 def test_folder_and_archive_hold_the_same_photographs(photographs: Path, tmp_path: Path) -> None:
@@ -143,21 +147,30 @@ def test_a_grown_network_draws_the_same_pictures_larger() -> None:
     assert error < 0.3  # a few random filters carry most of it
 
 
-def test_information_of_the_prior_is_zero_and_grows_with_distance() -> None:
-    zero = torch.zeros(2, 8)
-    assert information(zero, zero) == 0
-    assert information(zero + 2, zero).item() == pytest.approx(16)  # 8 dimensions, 2 ** 2 / 2 nats each
-    assert information(zero, zero - 3) > 10  # a sharp z tells much
+def test_z_tells_as_much_as_it_may_and_is_distributed_like_samples() -> None:
+    source = torch.Generator().manual_seed(0)
+    shapes = torch.randn(8, 3, 32, 32, generator=source)
+    shapes = shapes + shapes.flip(3)  # mirrored photographs count too
+    photographs = torch.einsum("nk,kcij->ncij", torch.randn(500, 8, generator=source), shapes)
+    network = Encoder(64)
+    network.fit(photographs, nats=10)
+    mean, deviation = network(photographs)
+    told = deviation < 1
+    assert 1 < told.sum() <= 8
+    assert -deviation.log().sum() == pytest.approx(10, rel=1e-3)
+    assert torch.allclose((mean.var(0) + deviation**2)[told], torch.ones(int(told.sum())), atol=0.1)
+    assert (mean[:, ~told] == 0).all()
 
 
-def test_a_nat_becomes_dearer_when_too_much_is_told() -> None:
-    network = encoder()
-    before = network.price.item()
-    network.control(torch.tensor(80.0), 40.0)
-    dear = network.price.item()
-    network.control(torch.tensor(20.0), 40.0)
-    assert dear > before
-    assert network.price.item() < dear
+def test_the_short_mapping_has_the_given_mean_and_axes() -> None:
+    network = CompactStyleGAN(CHANNELS, 16)
+    matrix, mean = torch.randn(16, 16) / 16, torch.full((16,), 3.0)  # far from where LeakyReLU bends
+    transfer.set_mapping(network.mapping, matrix, mean)
+    z = torch.randn(5, 16)
+    z = z / z.square().mean(1, keepdim=True).sqrt()
+    expected = (z @ matrix.T + mean) * 2**0.5
+    straight = (z > -transfer.SHIFT).all(1)
+    assert torch.allclose(network.mapping(z)[straight], expected[straight], atol=1e-4)
 
 
 def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
@@ -166,15 +179,25 @@ def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
 
 
 def test_a_few_photographs_are_overfitted() -> None:
-    gan = players(frozen=-1, generator=3e-3, encoder=1e-3)
+    gan = players(frozen=-1, generator=3e-3)
+    gan.encoder.fit(PLAIN, nats=20)
     gan.rates.weights["adversarial"] = 0.05
-    photographs = torch.tensor([[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]]).float()[:, :, None, None]
-    photographs = photographs.expand(4, 3, 16, 16).repeat(2, 1, 1, 1)
+    photographs = PLAIN.repeat(2, 1, 1, 1)
     unchanged = Augmentation(colour=0, translation=0, cutout=0)
     losses = []
     for number in range(50):
         source = torch.Generator().manual_seed(number)
         losses.append(step(gan, photographs, source, unchanged, Accelerator(cpu=True))["thumbnail"])
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+
+
+def test_rehearsal_draws_photographs_again() -> None:
+    gan = players(frozen=-1, rehearsal=3e-3)
+    gan.encoder.fit(PLAIN, nats=20)
+    losses = []
+    for number in range(60):
+        source = torch.Generator().manual_seed(number)
+        losses.append(rehearse(gan, PLAIN, source, Accelerator(cpu=True))["pixels"])
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 

@@ -1,14 +1,12 @@
 """The encoder of training: photographs -> normal vectors z, so that each has a picture of its own.
 
-An adversarial loss alone is content with one cat. A variational autoencoder is not: it has to draw each
-photograph again (VAE/GAN, Larsen et al., ICML 2016). What a photograph may tell about itself is held at a
-given number of nats (ControlVAE, Shao et al., ICML 2020), so that z stays near the normal distribution that
-samples are drawn from.
+An adversarial loss alone is content with one cat. A generator that has to draw each photograph again from
+its own z is not (VAE/GAN, Larsen et al., ICML 2016). The encoder is the linear variational autoencoder, which
+has a closed form: principal components with noise (Tipping & Bishop, 1999; Lucas et al., NeurIPS 2019).
+Nothing has to be learnt, and over all photographs z has mean 0 and variance 1, as samples have.
 """
 
-# torch types every attribute of a module as Tensor | Module:
-# pyright: reportCallIssue=false
-# pyright: reportAttributeAccessIssue=false
+import logging
 
 import torch
 import torch.nn.functional as F
@@ -16,51 +14,70 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Images
-from training.losses import thumbnails
 
-SIDES = (6, 3)  # the two coarsest feature maps are reduced to these sides, places
-SCALE = 0.05  # of the inputs
-WIDTH = 512  # of the hidden layers
-QUIET = -2.0  # logarithm of the deviation at first: noise of deviation 1 would drown what is to be learnt
-GAIN = 0.02  # of the control: how fast the weight of a nat follows
+SIDE = 32  # of the pictures whose components are taken, pixels
+MOST = 256  # components
+logger = logging.getLogger(__name__)
 
 Latent = Float[Tensor, "n dim"]
 
 
 class Encoder(nn.Module):
-    """Feature maps and a thumbnail -> mean and logarithm of the deviation of z."""
+    """Components of small pictures; the first entries of z, the others are noise."""
 
-    def __init__(self, maps: list[Tensor], dim: int) -> None:
-        """`maps` are those of any photographs: their shapes count."""
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        inputs = self.inputs(maps, torch.zeros(len(maps[0]), 3, 16, 16)).shape[1]
-        first, last = nn.Linear(inputs, WIDTH), nn.Linear(WIDTH, 2 * dim)
-        with torch.no_grad():  # so many inputs add up: their weights must be large next to a learning rate
-            first.weight.div_(SCALE)
-        nn.init.normal_(last.weight, std=WIDTH**-0.5)
-        nn.init.zeros_(last.bias[:dim])
-        nn.init.constant_(last.bias[dim:], QUIET)
-        middle = nn.Linear(WIDTH, WIDTH)
-        self.layers = nn.Sequential(first, nn.LeakyReLU(0.2), middle, nn.LeakyReLU(0.2), last)
-        self.register_buffer("price", torch.tensor(1e-4))  # weight of a nat
+        self.register_buffer("middle", torch.zeros(3 * SIDE**2))
+        self.register_buffer("basis", torch.zeros(MOST, 3 * SIDE**2))  # photograph -> mean of z
+        self.register_buffer("deviation", torch.ones(dim))  # of z, given the photograph
+        self.middle: Tensor
+        self.basis: Tensor
+        self.deviation: Tensor
 
-    def forward(self, maps: list[Tensor], photographs: Images) -> tuple[Latent, Latent]:
-        mean, deviation = self.layers(self.inputs(maps, photographs)).chunk(2, 1)
-        return mean, deviation.clamp(-6, 2)
-
-    @staticmethod
-    def inputs(maps: list[Tensor], photographs: Images) -> Float[Tensor, "n inputs"]:
-        """What the layers read: where things are, roughly, and the colours."""
-        pairs = zip(maps[-len(SIDES) :], SIDES[-len(maps) :], strict=True)
-        parts = [F.adaptive_avg_pool2d(m, min(side, m.shape[2])).flatten(1) for m, side in pairs]
-        return SCALE * torch.cat([*parts, thumbnails(photographs).flatten(1)], 1)
+    def forward(self, photographs: Images) -> tuple[Latent, Float[Tensor, " dim"]]:
+        """Mean and deviation of z."""
+        rows = small(photographs) - self.middle
+        mean = rows @ self.basis.T
+        return F.pad(mean, (0, len(self.deviation) - mean.shape[1])), self.deviation
 
     @torch.no_grad()
-    def control(self, nats: Tensor, wanted: float) -> None:
-        """Makes a nat dearer when the photographs told more than `wanted`, cheaper otherwise."""
-        self.price.mul_((GAIN * (nats / wanted - 1).clamp(-1, 1)).exp()).clamp_(1e-6, 1.0)
+    def fit(self, photographs: Images, nats: float) -> None:
+        """Sets the components from all photographs; `nats` is what z may tell of one, on average.
+
+        A component of variance v is told with the error min(v, e), the same e for all of them (reverse
+        water-filling): deviation sqrt(e / v) of z, log(v / e) / 2 nats.
+        """
+        rows = small(photographs)
+        rows = torch.cat([rows, small(photographs.flip(3))])
+        self.middle.copy_(rows.mean(0))
+        source = torch.random.get_rng_state()
+        torch.manual_seed(0)  # of the randomised decomposition: the same photographs, the same components
+        _, sizes, vectors = torch.pca_lowrank(
+            rows - self.middle, min(MOST, *rows.shape), center=False, niter=4
+        )
+        torch.random.set_rng_state(source)
+        variances = sizes.square() / len(rows)
+        error = _level(variances, nats)
+        told = variances > error
+        shares = (error / variances[told]).sqrt()  # deviations
+        self.deviation.fill_(1)
+        self.deviation[: len(shares)] = shares
+        scales = (1 - shares.square()).sqrt() / variances[told].sqrt()
+        self.basis.zero_()
+        self.basis[: len(shares)] = (vectors[:, told] * scales).T
+        logger.info("%d components tell %.0f nats of a photograph", len(shares), nats)
 
 
-def information(mean: Latent, deviation: Latent) -> Float[Tensor, ""]:
-    """Divergence of the encoded z from the normal distribution, nats a picture; `deviation` in logarithms."""
-    return 0.5 * (mean.square() + (2 * deviation).exp() - 1 - 2 * deviation).sum(1).mean()
+def small(photographs: Images) -> Float[Tensor, "n pixels"]:
+    """Box-filtered pictures as rows."""
+    return F.adaptive_avg_pool2d(photographs, SIDE).flatten(1)
+
+
+def _level(variances: Tensor, nats: float) -> float:
+    """The error at which components of these variances tell `nats` together; by bisection."""
+    low, high = 1e-9 * float(variances[0]), float(variances[0])
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        told = 0.5 * (variances / middle).clamp(min=1).log().sum()
+        low, high = (middle, high) if told > nats else (low, middle)
+    return high

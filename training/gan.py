@@ -23,18 +23,24 @@ from backends import Images
 from backends.networks.compact_stylegan import CompactStyleGAN
 from training.augment import Augmentation, augment, draw
 from training.discriminator import Discriminator, Maps
-from training.encoder import Encoder, information
+from training.encoder import Encoder
 from training.losses import discriminator_terms, generator_terms, reconstruction_terms
+
+PLAYERS = ("rehearsal", "generator", "discriminator")  # optimizers
+WARMING = 25  # steps in which an optimizer's learning rates rise
+LONGEST = 2.0  # gradient that is used whole, in mean lengths of late; a longer one is shortened to that
+LATE = 0.05  # share of the newest gradient in that mean
 
 
 @dataclass
 class Rates:
     """Learning rates (Adam) and weights of the terms."""
 
-    generator: float = 4e-4
+    rehearsal: float = 1e-3
+    generator: float = 2.5e-4
     coarse: float = 0.0  # of the layers that `frozen` names; 0 = they stay as they are
-    discriminator: float = 6e-4
-    frozen: int = 8  # mapping and layers up to this many pixels learn at the rate `coarse`
+    discriminator: float = 4e-4
+    frozen: int = 0  # mapping and layers up to this many pixels learn at the rate `coarse`
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "adversarial": 1.0,
@@ -45,9 +51,7 @@ class Rates:
             "fake": 1.0,
         }
     )
-    encoder: float = 5e-4
     encoded: float = 0.5  # share of each batch that are photographs drawn again
-    nats: float = 40.0  # what a photograph may tell of itself; more = closer pictures, emptier samples
     average: float = 1500.0  # pictures after which a weight counts half in the moving average
 
 
@@ -66,31 +70,33 @@ class Gan(nn.Module):
         self.generator, self.discriminator, self.encoder = generator, discriminator, encoder
         self.rates = rates
         self.average = deepcopy(generator).requires_grad_(False)
-        self.average_encoder = deepcopy(encoder).requires_grad_(False)
         for name, parameter in generator.named_parameters():
             parameter.requires_grad_(name not in coarse or (rates.coarse > 0 and not name.endswith("noise")))
         fine = [p for name, p in generator.named_parameters() if p.requires_grad and name not in coarse]
         slow = [p for name, p in generator.named_parameters() if p.requires_grad and name in coarse]
-        groups = [
-            {"params": fine, "lr": rates.generator},
-            {"params": slow, "lr": rates.coarse},
-            {"params": list(encoder.parameters()), "lr": rates.encoder},
-        ]
         heads = [p for p in discriminator.parameters() if p.requires_grad]
+        self.lengths = nn.ParameterDict(
+            {name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in PLAYERS}
+        )
         self.optimizers = {
-            "generator": torch.optim.Adam([g for g in groups if g["params"]], betas=(0.0, 0.99)),
-            "discriminator": torch.optim.Adam(heads, lr=rates.discriminator, betas=(0.0, 0.99)),
+            "rehearsal": _adam([(fine, rates.rehearsal), (slow, rates.coarse)], momentum=0.9),
+            "generator": _adam([(fine, rates.generator), (slow, rates.coarse)]),
+            "discriminator": _adam([(heads, rates.discriminator)]),
         }
 
     def update_average(self, pictures: int, seen: int) -> None:
         """Move the averages towards the networks; they forget faster at first, when these are poor."""
         half = min(self.rates.average, 0.25 * seen + 1)
         keep = 0.5 ** (pictures / half)
-        pairs = ((self.average, self.generator), (self.average_encoder, self.encoder))
-        for average, network in pairs:
-            for ours, theirs in zip(average.parameters(), network.parameters(), strict=True):
-                if theirs.requires_grad:
-                    ours.lerp_(theirs.detach(), 1 - keep)
+        for ours, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            if theirs.requires_grad:
+                ours.lerp_(theirs.detach(), 1 - keep)
+
+
+def _adam(groups: list[tuple[list[nn.Parameter], float]], momentum: float = 0.0) -> torch.optim.Adam:
+    """Learning rates rise in the first steps, when every step of Adam is as long as it may be."""
+    listed = [{"params": parameters, "lr": rate, "full": rate} for parameters, rate in groups if parameters]
+    return torch.optim.Adam([*listed], betas=(momentum, 0.99))
 
 
 def step(
@@ -105,8 +111,8 @@ def step(
     noise = torch.randn(count, gan.generator.mean.shape[0], generator=numbers).to(photographs)
     changes = draw(count, numbers)
     with accelerator.autocast():
-        mean, deviation = encode(gan.encoder, gan.discriminator, photographs[: max(encoded, 1)])
-        z = torch.cat([mean[:encoded] + deviation[:encoded].exp() * noise[:encoded], noise[encoded:]])
+        mean, deviation = gan.encoder(photographs[:encoded])
+        z = torch.cat([mean + deviation * noise[:encoded], noise[encoded:]])
         images = gan.generator(z)
         maps = gan.discriminator.maps(augment(images, changes, strength))
         with torch.no_grad():
@@ -117,35 +123,24 @@ def step(
         if encoded:
             pairs = ([x[:encoded] for x in maps], [x[:encoded] for x in targets])
             losses |= reconstruction_terms(*pairs, images[:encoded], photographs[:encoded])
-            losses["nats"] = information(mean, deviation)
     _descend(gan, "generator", losses, accelerator)
-    if encoded:
-        gan.encoder.control(accelerator.reduce(losses["nats"].detach(), "mean"), gan.rates.nats)
     return {name: term.item() for name, term in (terms | losses).items()}
 
 
 def rehearse(
     gan: Gan, photographs: Images, numbers: torch.Generator, accelerator: Accelerator
 ) -> dict[str, float]:
-    """One update of generator and encoder alone: the photographs shall come back, pixel by pixel.
+    """One update of the generator alone: the photographs shall come back, pixel by pixel.
 
-    Blurred, but each with its own pose, colours and background, after a few epochs at a third of the price.
+    Blurred, but each with its own pose, colours and background, after a few epochs at a quarter of the price.
     """
     noise = torch.randn(len(photographs), gan.generator.mean.shape[0], generator=numbers).to(photographs)
     with accelerator.autocast():
-        mean, deviation = encode(gan.encoder, gan.discriminator, photographs)
-        images = gan.generator(mean + deviation.exp() * noise)
-        losses = {"pixels": F.mse_loss(images, photographs), "nats": information(mean, deviation)}
-    _descend(gan, "generator", losses, accelerator)
-    gan.encoder.control(accelerator.reduce(losses["nats"].detach(), "mean"), gan.rates.nats)
+        mean, deviation = gan.encoder(photographs)
+        images = gan.generator(mean + deviation * noise)
+        losses = {"pixels": F.mse_loss(images, photographs)}
+    _descend(gan, "rehearsal", losses, accelerator)
     return {name: term.item() for name, term in losses.items()}
-
-
-def encode(encoder: Encoder, discriminator: Discriminator, photographs: Images) -> tuple[Tensor, Tensor]:
-    """Mean and logarithm of the deviation of z, (n, dim) each."""
-    with torch.no_grad():
-        maps = discriminator.maps(photographs)
-    return encoder(maps, photographs)
 
 
 def _discriminator_step(gan: Gan, real: Maps, fake: Maps, accelerator: Accelerator) -> dict[str, Tensor]:
@@ -155,15 +150,27 @@ def _discriminator_step(gan: Gan, real: Maps, fake: Maps, accelerator: Accelerat
     return terms
 
 
+def _shortened(gradient: Tensor, usual: Tensor) -> Tensor:
+    """One wild picture must not throw a network off: nothing in it is normalised, and errors multiply."""
+    length = gradient.norm()
+    if usual == 0:
+        usual.copy_(length)
+    limit = LONGEST * usual
+    usual.lerp_(length.clamp(max=limit), LATE)
+    return gradient * (limit / length.clamp(min=1e-12)).clamp(max=1)
+
+
 def _descend(gan: Gan, player: str, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
     """One optimizer step on the weighted terms, with gradients averaged over all processes."""
     optimizer = gan.optimizers[player]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    weights = gan.rates.weights | {"nats": gan.encoder.price}
-    loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    loss = torch.stack([gan.rates.weights[name] * term for name, term in terms.items()]).sum()
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     flat = torch.cat([g.flatten().float() for g in gradients])
-    flat = accelerator.reduce(flat, "mean")
+    flat = _shortened(accelerator.reduce(flat, "mean"), gan.lengths[player])
+    for group in optimizer.param_groups:
+        taken = optimizer.state[group["params"][0]].get("step", 0)  # steps of this optimizer, so far
+        group["lr"] = group["full"] * min(1.0, (float(taken) + 1) / WARMING)
     for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
         parameter.grad = gradient.view_as(parameter)
     optimizer.step()

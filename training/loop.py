@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from backends import Images
 from training import data, metrics, players, sheets, transfer
-from training.gan import Gan, encode, rehearse, step
+from training.encoder import Encoder
+from training.gan import Gan, rehearse, step
 from training.settings import Run, read
 
 CALIBRATION = 64  # photographs from which the discriminator's constants are set
@@ -68,8 +69,9 @@ class Loop:
         discriminator = players.discriminator(self.settings, network.size)
         examples = self.photographs.images(self.order.batch(0, CALIBRATION))
         discriminator.calibrate(examples)
-        encoder = players.encoder(discriminator, examples[:2], network.mean.shape[0])
-        players.inherit(self.settings, discriminator, encoder)
+        encoder = Encoder(network.mean.shape[0])
+        if not players.inherit(self.settings, discriminator, encoder):
+            encoder.fit(self.photographs.images(), self.settings.nats)
         coarse = transfer.coarse_names(network, self.settings.rates.frozen)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.gan = Gan(network, discriminator, encoder, coarse, self.settings.rates).to(device)
@@ -100,7 +102,7 @@ class Loop:
             for name, value in self.step().items():
                 sums[name] = sums.get(name, 0.0) + value / every.log
             if _due(self.done, every.log):
-                terms = {name: sums.get(name, 0.0) for name in (*self.settings.rates.weights, "nats")}
+                terms = {name: sums.get(name, 0.0) for name in self.settings.rates.weights}
                 self.log("losses.csv", {**terms, "seconds": time.perf_counter() - self.started})
                 sums = {}
             if _due(self.done, every.sheet):
@@ -165,7 +167,9 @@ class Loop:
         """Rows of eight unseen photographs, each above a row of what comes back of them."""
         photographs = self.unseen.images(list(range(min(count, len(self.unseen)))))
         photographs = photographs.to(self.accelerator.device)
-        z, _ = encode(self.gan.average_encoder, self.gan.discriminator, photographs)
+        mean, deviation = self.gan.encoder(photographs)
+        noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0)).to(mean)
+        z = mean + deviation * noise  # without the noise z would be shorter than any that was trained with
         pairs = zip(photographs.split(8), self.gan.average(z).float().split(8), strict=True)
         return torch.cat([row for pair in pairs for row in pair])
 
@@ -209,10 +213,10 @@ class Loop:
         state = torch.load(self.checkpoint, map_location=self.accelerator.device, weights_only=True)
         self.gan.load_state_dict(state["gan"])
         for name, optimizer in self.gan.optimizers.items():
-            rates = [group["lr"] for group in optimizer.param_groups]
+            rates = [group["full"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state["optimizers"][name])
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate  # the settings' rates, should they have been changed meanwhile
+                group["full"] = rate  # the settings' rates, should they have been changed meanwhile
         self.done = state["done"]
         logger.info("continuing from step %d", self.done)
 

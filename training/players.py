@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from backends import Images
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
 from plugins import ConfigError
@@ -36,26 +35,24 @@ def generator(settings: Run) -> CompactStyleGAN:
     return transfer.grown(small, channels[-1]) if settings.start == "grow" else small
 
 
-def inherit(settings: Run, discriminator: Discriminator, encoder: Encoder) -> None:
-    """Both go on from where the parent run's were: new ones would first have to catch up."""
+def inherit(settings: Run, discriminator: Discriminator, encoder: Encoder) -> bool:
+    """Both go on from where the parent run's were: new ones would first have to catch up.
+
+    False: there is no such run.
+    """
     file = Path(settings.parent) / STATE
     if settings.start not in ("grow", "checkpoint") or not file.is_file():
-        return
+        return False
     state = torch.load(file, map_location="cpu", weights_only=True)["gan"]
     if settings.discriminator == "projected":
         spread = {"spread": discriminator.state_dict()["spread"]}
         discriminator.load_state_dict(_below("discriminator.", state) | spread)
     encoder.load_state_dict(_below("encoder.", state))
+    return True
 
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def encoder(discriminator: Discriminator, photographs: Images, dim: int) -> Encoder:
-    """A new encoder, of a size that follows from what the discriminator's feature maps are."""
-    with torch.no_grad():
-        return Encoder(discriminator.maps(photographs), dim)
 
 
 def discriminator(settings: Run, size: int) -> Discriminator:

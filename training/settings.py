@@ -38,6 +38,7 @@ class Run:
     batch: int = 16  # pictures a step, of each process
     steps: int = 2000
     rehearsal: int = 0  # of the steps, the first ones, that only draw photographs again
+    nats: float = 40.0  # what z may tell of a photograph; more = closer pictures, emptier samples
     seed: int = 0
     photographs: int = 0  # train on the first few only: overfitting must be easy; 0 = all
     samples: int = 512  # for the figures in the log

@@ -1,8 +1,9 @@
 """Starting points of a generator: the face network, a smaller generator that is to grow, or random weights.
 
-What a face network knows of pose, light and backgrounds is in its mapping and its coarse layers; they fit
-cats and even towers better than random ones. Its first blocks are copied, the last of them made narrower, and
-a new output layer is fitted by least squares, so that training starts from small, clean faces.
+What a face network knows of pose, light and backgrounds is in its W and its coarse layers; they fit cats and
+even towers better than random ones. Its first blocks are copied, the last of them made narrower, and a new
+output layer is fitted by least squares; a short mapping takes the place of the long one, with the same mean
+and covariance of W, so that the first entries of z move what moves most.
 """
 
 import logging
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 
 from backends import weights
 from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
-from backends.networks.mobilestylegan import Head, MobileStyleGAN, Modulation, inverse_haar
+from backends.networks.mobilestylegan import Head, Mapping, MobileStyleGAN, Modulation, inverse_haar
 from plugins import ConfigError
 
 FACES = "mobilestylegan_ffhq"  # in the manifest of weights
+SHIFT = 2.5  # standard deviations: what is left of the normal distribution below it is bent
 SAMPLES = 32  # pictures the output layer is fitted to; each gives thousands of equations
 logger = logging.getLogger(__name__)
 
@@ -29,9 +31,10 @@ def scratch(channels: tuple[int, ...]) -> CompactStyleGAN:
         if isinstance(module, Modulation):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
             nn.init.ones_(module.bias)
-    for layer in network.mapping.layers:
-        nn.init.kaiming_normal_(layer.weight, a=SLOPE)  # type: ignore[arg-type]
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    dim = network.mean.shape[0]
+    turned = torch.linalg.qr(torch.randn(dim, dim)).Q
+    sizes = 4 * torch.arange(1, dim + 1) ** -0.5  # a falling spectrum: what z begins with counts most
+    set_mapping(network.mapping, turned * sizes, torch.zeros(dim))
     network.head.weight.data[:3] *= 0.5
     network.head.weight.data[3:] *= 0.05  # fine bands at full strength would give the discriminator the game
     network.measure_mean()
@@ -54,9 +57,9 @@ def from_faces(channels: tuple[int, ...]) -> CompactStyleGAN:
             f"channels {list(channels)}: with `start: faces` only the last may differ from {available}"
         )
     network = CompactStyleGAN(channels)
-    network.mapping.load_state_dict(faces.mapping.state_dict())
+    set_mapping(network.mapping, *_components(faces.mapping))
     network.first.load_state_dict(faces.synthesis.first.state_dict())
-    w = faces.mapping(torch.randn(SAMPLES, 512, generator=torch.Generator().manual_seed(0)))
+    w = network.mapping(torch.randn(SAMPLES, 512, generator=torch.Generator().manual_seed(0)))
     x = network.first(w)
     kept = torch.arange(channels[0])
     for ours, theirs in zip(network.blocks, faces.synthesis.blocks, strict=False):
@@ -71,6 +74,35 @@ def from_faces(channels: tuple[int, ...]) -> CompactStyleGAN:
     fit_head(network.head, x, w, haar(target))
     network.measure_mean()
     return network
+
+
+@torch.no_grad()
+def set_mapping(mapping: Mapping, matrix: Float[Tensor, "dim dim"], mean: Float[Tensor, " dim"]) -> None:
+    """Two layers that are almost linear: z -> matrix z + mean, then LeakyReLU.
+
+    A photograph's z must be seen in its picture before anything can be learnt from the difference; eight
+    layers of a trained mapping hide it. The first layer is shifted to where LeakyReLU is a straight line.
+    """
+    first, second = mapping.layers
+    shift = torch.full_like(mean, SHIFT)
+    for layer, weight, bias in (
+        (first, torch.eye(len(mean)), shift),
+        (second, matrix / 2**0.5, mean - matrix @ shift),
+    ):
+        layer.weight.copy_(weight)  # type: ignore[operator]
+        layer.bias.copy_(bias)  # type: ignore[operator]
+
+
+def _components(mapping: Mapping) -> tuple[Tensor, Tensor]:
+    """Principal axes (columns, longest first) and mean of what the last layer of a face mapping returns."""
+    x = torch.randn(8192, 512, generator=torch.Generator().manual_seed(0))
+    x = x * torch.rsqrt(x.square().mean(1, keepdim=True))
+    *inner, last = mapping.layers
+    for layer in inner:
+        x = F.leaky_relu(layer(x), SLOPE) * 2**0.5
+    x = last(x)
+    variances, axes = torch.linalg.eigh(x.T.cov())
+    return (axes * variances.clamp(min=0).sqrt()).flip(1), x.mean(0)
 
 
 def _pictures(faces: MobileStyleGAN, w: Float[Tensor, "n 512"]) -> Float[Tensor, "n 3 256 256"]:

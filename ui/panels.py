@@ -140,7 +140,7 @@ def edit() -> Widgets:
                 0,
                 step=0.01,
                 label=f"Slider {place + 1}",
-                visible=False,
+                visible="hidden",
                 buttons=["reset"],
                 elem_id=name,
                 elem_classes="bar",

@@ -78,7 +78,7 @@ def presets(editor: Editor) -> list[tuple[str, str]]:
 
 
 def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Update:
-    """The pool: one slider a direction, the others hidden."""
+    """The pool: one slider a direction; the others are only hidden, as making them anew costs time."""
     update: Update = {}
     for place in range(POOL):
         if place < len(listed):
@@ -93,7 +93,7 @@ def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Update:
                 visible=True,
             )
         else:
-            update[f"slider{place}"] = gr.Slider(value=0, minimum=-1, maximum=1, visible=False)
+            update[f"slider{place}"] = gr.Slider(value=0, minimum=-1, maximum=1, visible="hidden")
     return update
 
 

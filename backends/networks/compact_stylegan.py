@@ -28,7 +28,8 @@ from backends.networks.mobilestylegan import (
     inverse_haar,
 )
 
-DIM = 512  # of z and w: that of the face network, whose mapping is reused
+DIM = 512  # of z and w: that of the face network
+DEPTH = 2  # layers of the mapping: few photographs, short training
 
 
 class PointwiseConvolution(nn.Module):
@@ -50,12 +51,18 @@ class PointwiseConvolution(nn.Module):
     def forward(
         self, x: Float[Tensor, "n inputs size size"], w: Float[Tensor, "n dim"]
     ) -> Float[Tensor, "n outputs size size"]:
+        style, matrix = self.modulation(w), self.pointwise.flatten(1).T  # (n, inputs), (inputs, outputs)
+        shift = self.noise.flatten()[:, None] + self.bias  # (pixels, outputs)
+        few = len(shift) < len(self.bias)  # pixels: then scaling them is less work than scaling the matrix
+        if few:
+            x = x * style[:, :, None, None]
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
         rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # (n, pixels, inputs)
-        columns = self.modulation(w)[:, :, None] * self.pointwise.flatten(1).T  # (n, inputs, outputs)
-        shift = self.noise.flatten()[:, None] + self.bias  # (pixels, outputs)
-        out = torch.baddbmm(shift.to(columns.dtype), rows, columns).unflatten(1, x.shape[2:])
-        return functional.leaky_relu(out, SLOPE).permute(0, 3, 1, 2)
+        if few:
+            out = rows @ matrix + shift
+        else:
+            out = torch.baddbmm(shift.to(rows.dtype), rows, style[:, :, None] * matrix)
+        return functional.leaky_relu(out.unflatten(1, x.shape[2:]), SLOPE).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -89,10 +96,13 @@ class CompactStyleGAN(nn.Module):
     2021).
     """
 
-    def __init__(self, channels: tuple[int, ...], dim: int = DIM, skip: bool = False) -> None:
+    def __init__(
+        self, channels: tuple[int, ...], dim: int = DIM, skip: bool = False, depth: int = DEPTH
+    ) -> None:
+        """`depth`: layers of the mapping."""
         super().__init__()
         self.channels = channels
-        self.mapping = Mapping(dim)
+        self.mapping = Mapping(dim, depth)
         self.first = FirstConvolution(channels[0], dim)
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, BASE * 2 ** (i + 1), dim)
@@ -165,7 +175,7 @@ def layers_of(size: int) -> int:
 
 
 def channels_of(state: Dictionary[str, Tensor]) -> tuple[int, ...]:
-    """The widths of the network that this state dict belongs to: `CompactStyleGAN`'s only setting."""
+    """The widths of the network that this state dict belongs to."""
     blocks = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
     widths = [state["first.weight"].shape[0]]
     widths += [state[f"blocks.{i}.conv2.pointwise"].shape[0] for i in range(blocks)]
@@ -177,6 +187,8 @@ def from_state(state: Dictionary[str, Tensor]) -> CompactStyleGAN:
 
     Raises KeyError or RuntimeError when they are not those of a CompactStyleGAN.
     """
-    network = CompactStyleGAN(channels_of(state), state["mapping.mean"].shape[0], "base.weight" in state)
+    depth = len({name for name in state if name.startswith("mapping.layers.")}) // 2
+    dim = state["mapping.mean"].shape[0]
+    network = CompactStyleGAN(channels_of(state), dim, "base.weight" in state, depth)
     network.load_state_dict({name: value.float() for name, value in state.items()})
     return network.eval()
