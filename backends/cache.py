@@ -49,6 +49,17 @@ def move(file: Path, target: Path) -> None:
 
 
 @contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A name to write to; the content becomes `file` when the block ends well, and is gone otherwise."""
+    partial = file.with_name(f"{file.stem}.part{file.suffix}")  # np.save and PIL look at the suffix
+    try:
+        yield partial
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def exclusive() -> Iterator[Path]:
     """An empty folder inside the cache, while no other process or thread writes to the cache. Not reentrant.
 

@@ -37,9 +37,8 @@ def effect(measure: Measure, direction: Direction) -> Effect:
         "identity": new.identity,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".part")
-    partial.write_text(json.dumps(content))
-    partial.replace(file)
+    with cache.whole(file) as partial:
+        partial.write_text(json.dumps(content))
     return new
 
 

@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from backends.cache import whole
 from backends.losses import resize
 from plugins import ConfigError
 from scorers._features import features
@@ -82,7 +83,10 @@ def examples(recipe: Recipe) -> tuple[Float[Tensor, "2 n features"], Float[Tenso
         for start in tqdm(range(0, len(rows), SHARD), "features", disable=None):
             file = folder / f"{start:05d}.npy"
             if not file.is_file():
-                _store(file, _features(archive, [row[0] for row in rows[start : start + SHARD]], recipe))
+                with whole(file) as partial:
+                    np.save(
+                        partial, _features(archive, [row[0] for row in rows[start : start + SHARD]], recipe)
+                    )
             shards.append(np.load(file))
     seen = torch.from_numpy(np.concatenate(shards, axis=1)).float()
     labels = torch.tensor([[float(cell) for cell in row[1:]] for row in rows])
@@ -101,13 +105,6 @@ def _features(archive: zipfile.ZipFile, files: list[str], recipe: Recipe) -> Flo
 def _image(content: bytes) -> Float[Tensor, "3 size size"]:
     pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
-
-
-def _store(file: Path, array: ndarray) -> None:
-    """A shard is there whole or not at all."""
-    partial = file.with_suffix(".part.npy")
-    np.save(partial, array)
-    partial.replace(file)
 
 
 def _spread(

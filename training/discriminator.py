@@ -22,9 +22,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from backends import Images
 from backends.networks import efficientnet_lite
 
+Logits = list[Float[Tensor, "n places"]]
 Maps = list[Tensor]  # per scale (n, channels, side, side), fine to coarse
 STAGES = (1, 2, 4, 6)  # of EfficientNet-Lite: sides 1/4, 1/8, 1/16, 1/32
 SLOPE = 0.2
+PATCHES = 8  # a side: places at which the texture of single pixels is judged
 
 
 class Discriminator(nn.Module, ABC):
@@ -35,8 +37,8 @@ class Discriminator(nn.Module, ABC):
         """Feature maps, comparable between pictures (about unit scale); differentiable in `images`."""
 
     @abstractmethod
-    def logits(self, maps: Maps) -> Float[Tensor, "n places"]:
-        """One logit for each place of each scale."""
+    def logits(self, maps: Maps) -> Logits:
+        """For each scale one logit a place. All scales count alike: the coarsest has the fewest places."""
 
     @torch.no_grad()
     def calibrate(self, images: Images) -> None:
@@ -65,7 +67,10 @@ def _deviation(x: Float[Tensor, "n channels rows columns"]) -> Float[Tensor, "n 
 
 
 class Projected(Discriminator):
-    """Frozen EfficientNet-Lite0, random mixing across channels and, coarse to fine, scales (section 3.2)."""
+    """Frozen EfficientNet-Lite0, random mixing across channels and, coarse to fine, scales (section 3.2).
+
+    Beside them one small head on the picture itself.
+    """
 
     def __init__(self, side: int, width: int = 64) -> None:
         super().__init__()
@@ -79,15 +84,20 @@ class Projected(Discriminator):
             layer.requires_grad_(False)
         self.heads = nn.ModuleList(Head(width, 2 * width, 2 if i < 2 else 1) for i in range(len(STAGES)))
         self.register_buffer("spread", torch.ones(len(STAGES)))  # root mean square of each scale's features
+        # the frozen network hardly sees single pixels, and lets checkerboards pass
+        self.texture = Head(3, width // 2, 2)
 
     def maps(self, images: Images) -> Maps:
+        pixels = images
         if images.shape[-1] != self.side:
             images = F.interpolate(images, size=(self.side, self.side), mode="bilinear", antialias=True)
         raw = self.network[0].features(images.contiguous(memory_format=torch.channels_last), STAGES)
-        return [x / spread for x, spread in zip(raw, self.spread, strict=True)]
+        return [pixels, *(x / spread for x, spread in zip(raw, self.spread, strict=True))]
 
-    def logits(self, maps: Maps) -> Float[Tensor, "n places"]:
-        coarser, logits = None, []
+    def logits(self, maps: Maps) -> Logits:
+        pixels, *maps = maps
+        fine = self.texture(pixels).unflatten(1, (1, pixels.shape[2] // 2, -1))
+        coarser, logits = None, [F.adaptive_avg_pool2d(fine, PATCHES).flatten(1)]
         for x, across, scale, head in reversed(
             list(zip(maps, self.across, self.scales, self.heads, strict=True))
         ):
@@ -96,12 +106,12 @@ class Projected(Discriminator):
                 x = (x + F.interpolate(coarser, size=x.shape[2:], mode="bilinear")) / 2**0.5
             coarser = scale(x)
             logits.append(head(coarser))
-        return torch.cat(logits, dim=1)
+        return logits
 
     @torch.no_grad()
     def calibrate(self, images: Images) -> None:
         self.spread.fill_(1)
-        self.spread.copy_(torch.stack([x.square().mean().sqrt() for x in self.maps(images)]))
+        self.spread.copy_(torch.stack([x.square().mean().sqrt() for x in self.maps(images)[1:]]))
 
 
 class Pixels(Discriminator):
@@ -119,8 +129,8 @@ class Pixels(Discriminator):
     def maps(self, images: Images) -> Maps:
         return [images]
 
-    def logits(self, maps: Maps) -> Float[Tensor, "n places"]:
+    def logits(self, maps: Maps) -> Logits:
         [x] = maps
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
-        return self.last(torch.cat([x, _deviation(x)], dim=1)).flatten(1)
+        return [self.last(torch.cat([x, _deviation(x)], dim=1)).flatten(1)]

@@ -39,7 +39,7 @@ class Rates:
     rehearsal: float = 1e-3
     generator: float = 2.5e-4
     coarse: float = 0.0  # of the layers that `frozen` names; 0 = they stay as they are
-    discriminator: float = 4e-4
+    discriminator: float = 6e-4
     frozen: int = 0  # mapping and layers up to this many pixels learn at the rate `coarse`
     weights: dict[str, float] = field(
         default_factory=lambda: {

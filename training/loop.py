@@ -6,7 +6,6 @@ stopped continues to the very result it would have had.
 
 import csv
 import logging
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from backends import Images
+from backends.cache import whole
 from training import data, metrics, players, sheets, transfer
 from training.encoder import Encoder
 from training.gan import Gan, rehearse, step
@@ -203,9 +203,8 @@ class Loop:
             "gan": self.gan.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.gan.optimizers.items()},
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, self.checkpoint)
+        with whole(self.checkpoint) as partial:
+            torch.save(state, partial)
         players.export(self.gan.average, self.weights)
 
     def restore(self) -> None:

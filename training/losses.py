@@ -7,18 +7,22 @@ from torch import Tensor
 
 from backends import Images
 
-Logits = Float[Tensor, "n places"]
+Logits = list[Float[Tensor, "n places"]]  # one tensor a scale
 THUMBNAIL = 16  # side of the pictures whose colours are compared, pixels
 
 
 def discriminator_terms(real: Logits, fake: Logits) -> dict[str, Tensor]:
     """Hinge loss (Lim & Ye 2017): photographs above 1, samples below -1."""
-    return {"real": F.relu(1 - real).mean(), "fake": F.relu(1 + fake).mean()}
+    return {"real": _mean([F.relu(1 - x) for x in real]), "fake": _mean([F.relu(1 + x) for x in fake])}
 
 
 def generator_terms(fake: Logits) -> dict[str, Tensor]:
     """What the hinge loss leaves to the generator: a high logit."""
-    return {"adversarial": -fake.mean()}
+    return {"adversarial": -_mean(fake)}
+
+
+def _mean(scales: list[Tensor]) -> Tensor:
+    return torch.stack([x.mean() for x in scales]).mean()
 
 
 def reconstruction_terms(
@@ -29,7 +33,8 @@ def reconstruction_terms(
     `maps` and `targets` are feature maps of about unit scale, row i of one belonging to row i of the other.
     """
     features = torch.stack([F.l1_loss(a, b) for a, b in zip(maps, targets, strict=True)]).mean()
-    return {"features": features, "thumbnail": F.mse_loss(thumbnails(images), thumbnails(photographs))}
+    thumbnail = F.mse_loss(thumbnails(images), thumbnails(photographs))
+    return {"features": features, "thumbnail": thumbnail, "pixels": F.mse_loss(images, photographs)}
 
 
 def thumbnails(images: Images) -> Float[Tensor, "n 3 16 16"]:

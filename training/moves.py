@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import device
+from backends.cache import whole
 from backends.generators import Generator
 from directions._derivatives import SAMPLES
 from directions._statistics import principal
@@ -24,9 +25,8 @@ def components(generator: Generator, layers: Sequence[int], count: int) -> Float
 def save(file: Path, parts: dict[str, Any], step: int) -> None:
     """The states of `parts` after `step` steps; the file is there whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".part")
-    torch.save({"step": step} | {name: part.state_dict() for name, part in parts.items()}, partial)
-    partial.replace(file)
+    with whole(file) as partial:
+        torch.save({"step": step} | {name: part.state_dict() for name, part in parts.items()}, partial)
 
 
 def resume(file: Path, parts: dict[str, Any]) -> int:

@@ -1,12 +1,12 @@
 """Where the two players come from, and where the generator goes: starting points and exported weights."""
 
-import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from backends.cache import whole
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
 from plugins import ConfigError
@@ -63,6 +63,5 @@ def export(network: CompactStyleGAN, file: Path) -> None:
     """Write weights as generators read them: float16 safetensors."""
     network.measure_mean()
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-    partial = file.with_suffix(".partial")
-    save_file(state, partial, metadata={"network": "compact_stylegan"})
-    os.replace(partial, file)
+    with whole(file) as partial:
+        save_file(state, partial, metadata={"network": "compact_stylegan"})

@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 import scorers
 from backends import Latents
+from backends.cache import whole
 from backends.generators import Generator
 from plugins import ConfigError
 from scorers import Scorer
@@ -70,20 +71,14 @@ def collect(
         file = folder / f"{start:06d}.npz"
         if not file.is_file():
             latents = _latents(generator, seeds, truncation, mixed)
-            whole(file.with_suffix(".zip"), lambda partial, w=latents: _draw(generator, w, partial, batch))
-            kept = (latents if mixed else latents[:, :1]).cpu().numpy()
-            whole(file, lambda partial, kept=kept: np.savez(partial, latents=kept))
+            with whole(file.with_suffix(".zip")) as archive:
+                _draw(generator, latents, archive, batch)
+            with whole(file) as partial:
+                np.savez(partial, latents=(latents if mixed else latents[:, :1]).cpu().numpy())
         with np.load(file) as shard:
             shards.append((shard["latents"], _scores(measured, file.with_suffix(".zip"), seeds)))
     latents, scores = (torch.from_numpy(np.concatenate(parts)[:count]) for parts in zip(*shards, strict=True))
     return Samples(latents, scores, names)
-
-
-def whole(file: Path, write: Callable[[Path], object]) -> None:
-    """The file is there completely or not at all."""
-    partial = file.with_name(f"{file.stem}.part{file.suffix}")
-    write(partial)
-    partial.replace(file)
 
 
 def _latents(generator: Generator, seeds: list[int], truncation: float, mixed: bool) -> Latents:
@@ -116,7 +111,8 @@ def _scores(measured: Sequence[Scorer], archive: Path, seeds: list[int]) -> Floa
         if not file.is_file():
             images = _pictures(archive) if images is None else images
             table = _table(scorer, images, [f"seed {seed}" for seed in seeds])
-            whole(file, lambda partial, table=table: np.save(partial, table))
+            with whole(file) as partial:
+                np.save(partial, table)
         tables.append(np.load(file))
     return np.concatenate(tables, axis=1)
 
