@@ -14,15 +14,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from backends.generators.compact import Compact
+from backends.inverters.components import Components
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
+from backends.networks.linear_encoder import LinearEncoder
 from backends.networks.mobilestylegan import Synthesis, inverse_haar
 from plugins import ConfigError
 from training import data, metrics, run, transfer
 from training.augment import Augmentation, augment, draw
 from training.data import Data, Order
 from training.discriminator import Pixels
-from training.encoder import Encoder
+from training.encoder import fit
 from training.gan import Gan, Rates, rehearse, step
 from training.losses import discriminator_terms
 from training.settings import read
@@ -62,9 +64,9 @@ def players(**rates: float) -> Gan:
     return Gan(network, Pixels(16), encoder(), transfer.coarse_names(network, int(settings.frozen)), settings)
 
 
-def encoder() -> Encoder:
-    network = Encoder(512)
-    network.fit(torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1, nats=20)
+def encoder() -> LinearEncoder:
+    network = LinearEncoder(512)
+    fit(network, torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1, nats=20)
     return network
 
 
@@ -152,8 +154,8 @@ def test_z_tells_as_much_as_it_may_and_is_distributed_like_samples() -> None:
     shapes = torch.randn(8, 3, 32, 32, generator=source)
     shapes = shapes + shapes.flip(3)  # mirrored photographs count too
     photographs = torch.einsum("nk,kcij->ncij", torch.randn(500, 8, generator=source), shapes)
-    network = Encoder(64)
-    network.fit(photographs, nats=10)
+    network = LinearEncoder(64)
+    fit(network, photographs, nats=10)
     mean, deviation = network(photographs)
     told = deviation < 1
     assert 1 < told.sum() <= 8
@@ -180,7 +182,7 @@ def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
 
 def test_a_few_photographs_are_overfitted() -> None:
     gan = players(frozen=-1, generator=1e-3)
-    gan.encoder.fit(PLAIN, nats=20)
+    fit(gan.encoder, PLAIN, nats=20)
     gan.rates.weights["adversarial"] = 0.05
     photographs = PLAIN.repeat(2, 1, 1, 1)
     unchanged = Augmentation(colour=0, translation=0, cutout=0)
@@ -193,7 +195,7 @@ def test_a_few_photographs_are_overfitted() -> None:
 
 def test_rehearsal_draws_photographs_again() -> None:
     gan = players(frozen=-1, rehearsal=3e-3)
-    gan.encoder.fit(PLAIN, nats=20)
+    fit(gan.encoder, PLAIN, nats=20)
     losses = []
     for number in range(60):
         source = torch.Generator().manual_seed(number)
@@ -278,6 +280,15 @@ def test_a_run_writes_what_the_generator_plugin_reads(config: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match="16 x 16"):
         Compact(weights=str(weights), size=32).mean()
     assert (tmp_path / "run" / "losses.csv").read_text().count("\n") == 5  # a header and four steps
+
+
+def test_photographs_are_inverted_with_the_encoder_of_training(config: Path, tmp_path: Path) -> None:
+    generator = Compact(weights=str(run(config)), size=16)
+    inverter = Components(weights=str(tmp_path / "run" / "encoder.safetensors"), draws=4)
+    first, second = (next(inverter.invert(x[None], generator)).latents for x in PLAIN[:2])
+    assert first.shape == (1, generator.layers, 512)
+    assert not torch.allclose(first, second, atol=1e-2)
+    assert torch.equal(first, next(inverter.invert(PLAIN[:1], generator)).latents)
 
 
 def test_layers_follow_from_the_size() -> None:

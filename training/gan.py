@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from backends import Images
 from backends.networks.compact_stylegan import CompactStyleGAN
+from backends.networks.linear_encoder import LinearEncoder
 from training.augment import Augmentation, augment, draw
 from training.discriminator import Discriminator, Maps
-from training.encoder import Encoder
 from training.losses import discriminator_terms, generator_terms, reconstruction_terms
 
 PLAYERS = ("rehearsal", "generator", "discriminator")  # optimizers
@@ -62,7 +62,7 @@ class Gan(nn.Module):
         self,
         generator: CompactStyleGAN,
         discriminator: Discriminator,
-        encoder: Encoder,
+        encoder: LinearEncoder,
         coarse: set[str],
         rates: Rates,
     ) -> None:

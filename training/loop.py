@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from backends import Images
 from backends.cache import whole
+from backends.networks.linear_encoder import LinearEncoder
 from training import data, metrics, players, sheets, transfer
-from training.encoder import Encoder
+from training.encoder import fit
 from training.gan import Gan, rehearse, step
 from training.settings import Run, read
 
@@ -69,9 +70,9 @@ class Loop:
         discriminator = players.discriminator(self.settings, network.size)
         examples = self.photographs.images(self.order.batch(0, CALIBRATION))
         discriminator.calibrate(examples)
-        encoder = Encoder(network.mean.shape[0])
+        encoder = LinearEncoder(network.mean.shape[0])
         if not players.inherit(self.settings, discriminator, encoder):
-            encoder.fit(self.photographs.images(), self.settings.nats)
+            fit(encoder, self.photographs.images(), self.settings.nats)
         coarse = transfer.coarse_names(network, self.settings.rates.frozen)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.gan = Gan(network, discriminator, encoder, coarse, self.settings.rates).to(device)
@@ -167,9 +168,7 @@ class Loop:
         """Rows of eight unseen photographs, each above a row of what comes back of them."""
         photographs = self.unseen.images(list(range(min(count, len(self.unseen)))))
         photographs = photographs.to(self.accelerator.device)
-        mean, deviation = self.gan.encoder(photographs)
-        noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0)).to(mean)
-        z = mean + deviation * noise  # without the noise z would be shorter than any that was trained with
+        z = self.gan.encoder.draw(photographs, torch.Generator().manual_seed(0))
         pairs = zip(photographs.split(8), self.gan.average(z).float().split(8), strict=True)
         return torch.cat([row for pair in pairs for row in pair])
 
@@ -206,6 +205,7 @@ class Loop:
         with whole(self.checkpoint) as partial:
             torch.save(state, partial)
         players.export(self.gan.average, self.weights)
+        players.export_encoder(self.gan.encoder, self.folder / players.ENCODER)
 
     def restore(self) -> None:
         """Continue from the checkpoint."""

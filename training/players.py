@@ -9,13 +9,13 @@ from torch import Tensor
 from backends.cache import whole
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
+from backends.networks.linear_encoder import LinearEncoder
 from plugins import ConfigError
 from training import transfer
 from training.discriminator import Discriminator, Pixels, Projected
-from training.encoder import Encoder
 from training.settings import Run
 
-STATE, WEIGHTS = "state.pt", "weights.safetensors"  # files of a run
+STATE, WEIGHTS, ENCODER = "state.pt", "weights.safetensors", "encoder.safetensors"  # files of a run
 
 
 def generator(settings: Run) -> CompactStyleGAN:
@@ -35,7 +35,7 @@ def generator(settings: Run) -> CompactStyleGAN:
     return transfer.grown(small, channels[-1]) if settings.start == "grow" else small
 
 
-def inherit(settings: Run, discriminator: Discriminator, encoder: Encoder) -> bool:
+def inherit(settings: Run, discriminator: Discriminator, encoder: LinearEncoder) -> bool:
     """Both go on from where the parent run's were: new ones would first have to catch up.
 
     False: there is no such run.
@@ -65,3 +65,11 @@ def export(network: CompactStyleGAN, file: Path) -> None:
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     with whole(file) as partial:
         save_file(state, partial, metadata={"network": "compact_stylegan"})
+
+
+def export_encoder(encoder: LinearEncoder, file: Path) -> None:
+    """Write what the inverter `components` reads: float16 safetensors, without rows of zeros."""
+    state = {name: value.half().contiguous() for name, value in encoder.state_dict().items()}
+    told = int((encoder.deviation < 1).sum())
+    with whole(file) as partial:
+        save_file(state | {"basis": state["basis"][:told].contiguous()}, partial)
