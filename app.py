@@ -26,6 +26,7 @@ log = logging.getLogger("app")
 
 UPLOAD = "25mb"
 WARM_UP = 4.0  # seconds from the first answer until the model is loaded unasked
+LOOK = 0.01  # seconds between two looks into the empty queue; Gradio's 0.001 keeps a core busy at 5 %
 WAITING = 64  # requests in the queue; more are asked to come again
 
 
@@ -49,6 +50,7 @@ def options() -> argparse.Namespace:
 def launch(page: Page, host: str = "127.0.0.1", port: int | None = None) -> tuple[Any, str]:
     """Start serving without blocking. Returns the web application and its address."""
     page.blocks.queue(max_size=WAITING, api_open=False, default_concurrency_limit=1)
+    page.blocks._queue.sleep_when_free = LOOK
     application, address, _ = page.blocks.launch(
         server_name=host,
         server_port=port,

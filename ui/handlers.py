@@ -8,7 +8,7 @@ on the page.
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ui import semantics, thumbnails, widgets
 from ui.fetching import fetched, offer
 from ui.links import Panel
 from ui.pictures import Picture, nothing, picture, status
+from ui.recent import Recent
 from ui.semantics import POOL, Shown
 from ui.session import Work
 
@@ -37,8 +38,8 @@ class Handlers:
         if not self.domains:
             raise ConfigError(f"there is no .yaml file in {configs}; a domain is one such file")
         self.lock = threading.RLock()  # one computation at a time, whatever the queue lets through
-        self.choices: dict[str, str] = {}  # session -> the domain that was chosen last
-        self.panels: dict[str, Panel] = {}  # session -> what its sliders show
+        self.choices: Recent[str] = Recent()  # session -> the domain that was chosen last
+        self.panels: Recent[Panel] = Recent()  # session -> what its sliders show
         self._editors = lru_cache(maxsize=2)(lambda name: Editor.load(name, configs))
         # sliders ask at every move
         self._shown = lru_cache(maxsize=64)(lambda name, panel: semantics.shown(self.editor(name), panel))
@@ -172,11 +173,8 @@ class Handlers:
 
     def sliders(self, editor: Editor, panel: Panel, edit: Mapping[str, float]) -> Update:
         """All sliders, with the thumbnails that are there already."""
-        listed = self.shown(editor, panel)
-        return {
-            **widgets.sliders(listed, edit),
-            "cards": widgets.cards(listed, thumbnails.sheet(editor, panel)),
-        }
+        bars, sheet = widgets.sliders(self.shown(editor, panel), edit), thumbnails.sheet(editor, panel)
+        return {"sliders": gr.update(value=bars, sheet=asdict(sheet))}
 
     def settings(self, editor: Editor, panel: Panel | None = None) -> Update:
         """What a domain decides, and an empty place for a photograph."""

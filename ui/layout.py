@@ -12,7 +12,7 @@ from ui import panels
 from ui.fetching import fetched
 from ui.handlers import Handlers
 from ui.keeping import Keeping
-from ui.panels import HOUR, SLIDERS
+from ui.panels import HOUR
 from ui.photographs import Photographs
 from ui.sliders import Sliders
 from ui.wiring import Wiring
@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 PANEL = ["source", "layers", "count", "keep"]
+MOVES = "(work) => [work, window.moves?.()]"  # of ui/sliders.js, once the tab with the sliders is there
+WORK = ["work", "original", "inversion", "edited", "sliders", "status"]  # what `Handlers.show` sets
+# what `Handlers.settings` sets
+SETTINGS = [*PANEL, "domain", "choice", "note", "framing", "inverter", "steps"]
+SETTINGS += ["photo", "upload", "faces", "invert"]
 CSS = (HERE / "page.css").read_text()
 HEAD = f"<script>{(HERE / 'page.js').read_text()}</script>"
 
@@ -99,6 +104,7 @@ class Page:
             [self.blocks.load],
             self.keeping.open,
             ["query", "tokens"],
+            [*SETTINGS, *WORK, "seed", "tabs", "delete"],
             lane="open",
             js="(query, tokens) => [window.location.search, tokens]",
         )
@@ -107,6 +113,7 @@ class Page:
             [get["choice"].input],
             self.handlers.choose,
             ["choice", "domain"],
+            [*SETTINGS, *WORK, "seed"],
             lane="open",
             trigger_mode="multiple",
         )
@@ -118,11 +125,12 @@ class Page:
         self._wire_keep(on)
 
     def _illustrate(self, on: Wiring, event: Any) -> None:
-        on.after(event, self.sliders.illustrate, ["work"], ["cards", "status"], lane="draw")
+        given, shown = ["work", "moves"], ["sliders", "status"]
+        on.after(event, self.sliders.illustrate, given, shown, lane="draw", js=MOVES)
 
     def _wire_picture(self, on: Wiring) -> None:
         get = self.widgets
-        framed = ["photo", "work", "original", "inversion", "edited", "status", "invert"]
+        framed = [*WORK, "photo", "invert"]
         seen = [*framed, "crop"]
         # Not preprocessed: Gradio's own error for a file that is no picture says nothing. `receive` checks
         # the path.
@@ -156,30 +164,31 @@ class Page:
             lane="open",
         )
         inverting = ["photo", "inverter", "steps", *PANEL]
-        done = on.after(ready, self.photographs.invert, inverting, lane="invert")
+        shown = [*WORK, "invert", "stop", "tabs"]
+        done = on.after(ready, self.photographs.invert, inverting, shown, lane="invert")
         self._illustrate(on, done)
         on([get["stop"].click], self.photographs.stop, outputs=["status"], lane=None)
-        on([get["samples"].select], self.handlers.pick, ["domain", *PANEL])
-        on([get["random"].click], self.handlers.random, ["domain", *PANEL])
-        on([get["show"].click, get["seed"].submit], self.handlers.sample, ["domain", "seed", *PANEL])
+        sampled = [*WORK, "seed"]
+        on([get["samples"].select], self.handlers.pick, ["domain", *PANEL], sampled)
+        on([get["random"].click], self.handlers.random, ["domain", *PANEL], sampled)
+        on([get["show"].click, get["seed"].submit], self.handlers.sample, ["domain", "seed", *PANEL], sampled)
         self.blocks.unload(self.photographs.leave)
 
     def _wire_sliders(self, on: Wiring) -> None:
         get = self.widgets
-        bars = [get[name] for name in SLIDERS]
-        # Never `change`: it also fires when a handler sets a slider. One listener for both events, so that
-        # the full picture at the release cannot overtake the last preview; page.js knows what is held.
+        # Never `change`: it also fires when a handler sets the sliders. One listener for moves and releases,
+        # so that the full picture cannot overtake the last preview; it never sets what it listens to.
         on(
-            [event for bar in bars for event in (bar.input, bar.release)],
+            [get["sliders"].input],
             self.sliders.drag,
-            ["work", "preview", *SLIDERS],
+            ["work", "moves"],
             ["work", "edited", "status"],
             lane=None,  # the queue would add 60 ms; a visitor has one at a time, and the lock does the rest
             trigger_mode="always_last",
-            js="(work, preview, ...values) => [work, window.sliding === true, ...values]",
+            js=MOVES,
         )
         panel = [get["source"].input, get["layers"].input, get["count"].release]
-        shown = ["work", "status", "cards", *SLIDERS]
+        shown = ["work", "status", "sliders"]
         given = ["work", "domain", *PANEL]
         arranged = on(panel, self.sliders.arrange, given, [*shown, "keep"], trigger_mode="always_last")
         kept = on(
@@ -193,7 +202,7 @@ class Page:
         get = self.widgets
         on([get["png"].click], self.keeping.png, ["work"], ["download", "status"])
         on([get["npz"].click], self.keeping.npz, ["work"], ["download", "status"])
-        on([get["open"].upload], self.keeping.open_file, ["open", "domain"])
+        on([get["open"].upload], self.keeping.open_file, ["open", "domain"], [*SETTINGS, *WORK])
         linked = ["link", "copy", "delete", "tokens", "work", "status"]
         on([get["share"].click], self.keeping.share, ["work", "days", "tokens"], linked)
         on([get["delete"].click], self.keeping.delete, ["work", "tokens"], linked)

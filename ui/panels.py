@@ -11,7 +11,6 @@ from ui.semantics import POOL
 
 HERE = Path(__file__).parent
 HOUR = 3600  # seconds
-SLIDERS = [f"slider{place}" for place in range(POOL)]
 Widgets = dict[str, Any]
 
 
@@ -23,7 +22,7 @@ def states() -> Widgets:
         # The secret only keeps the tokens out of plain sight in this browser's own storage.
         "tokens": gr.BrowserState({}, storage_key="semantic-sliders-links", secret="semantic-sliders"),
         "query": gr.Textbox(visible=False),
-        "preview": gr.Checkbox(visible=False),
+        "moves": gr.JSON(visible=False),  # what `window.moves` of ui/sliders.js says, when a request is sent
         "received": gr.State(None),
     }
 
@@ -132,25 +131,13 @@ def edit() -> Widgets:
             [], label="Keep as it is", info="Other sliders then leave it alone", visible=False, elem_id="keep"
         )
     add["reset"] = gr.Button("Reset all sliders", size="sm", elem_id="reset")
-    with gr.Column(elem_id="sliders"):
-        for place, name in enumerate(SLIDERS):
-            add[name] = gr.Slider(
-                -1,
-                1,
-                0,
-                step=0.01,
-                label=f"Slider {place + 1}",
-                visible="hidden",
-                buttons=["reset"],
-                elem_id=name,
-                elem_classes="bar",
-            )
-    add["cards"] = gr.HTML(
-        {},
-        html_template="",
-        js_on_load=(HERE / "cards.js").read_text(),
-        visible="hidden",
-        elem_id="cards",
+    add["sliders"] = gr.HTML(
+        {"bars": []},
+        html_template=(HERE / "sliders.html").read_text(),
+        js_on_load=(HERE / "sliders.js").read_text(),
+        apply_default_css=False,
+        elem_id="sliders",
+        sheet={"url": "", "rows": 0},
     )
     return add
 

@@ -197,8 +197,8 @@ class Photographs:
         """The visitor closed the page: nobody waits for the inversion any more."""
         session = request.session_hash or ""
         self.stop(session)
-        self.handlers.choices.pop(session, None)
-        self.handlers.panels.pop(session, None)
+        self.handlers.choices.pop(session)
+        self.handlers.panels.pop(session)
 
     def _inversions(
         self, editor: Editor, crop: Image.Image, inverter: str, steps: float, stop: threading.Event

@@ -26,6 +26,11 @@ class Shown:
         """The measured name, with the source's own number; conditions are said elsewhere."""
         return self.named.label if self.named else self.direction.name.partition(KEEP)[0]
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest value of the slider."""
+        return round(self.direction.low, 4), round(self.direction.high, 4)
+
 
 def source(editor: Editor, panel: Panel) -> DirectionSource:
     """The direction source with the settings of a panel. Raises ConfigError."""

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
+
+import gradio as gr
 
 from editor import Editor
 from plugins import ConfigError
 from ui import semantics, thumbnails, widgets
 from ui.handlers import Handlers, Update
 from ui.links import Panel
+from ui.moves import drawn, read, within
 from ui.pictures import status
 from ui.session import Work
 from ui.thumbnails import Sheet
@@ -25,18 +28,20 @@ class Sliders:
         self.handlers = handlers
         self.moved = 0.0  # when a slider was moved last, by anyone
 
-    def drag(self, work: Work | None, preview: bool, *values: float) -> Update:
-        """The picture for these slider values; smaller and sooner with `preview`."""
+    def drag(self, work: Work | None, said: Any) -> Update:
+        """The picture for what a browser `said` of its sliders; smaller and sooner while one is held."""
         if work is None:
             raise ConfigError(
                 "There is nothing to edit yet: upload a photograph, or choose a sample picture."
             )
         self.moved = time.monotonic()
         editor = self.handlers.editor(work.domain)
-        names = [each.identity for each in self.handlers.shown(editor, work.panel)]
-        edit = {**work.edit, **dict(zip(names, values, strict=False))}
+        moves = read(said)
+        values, wrong = within(self.handlers.shown(editor, work.panel), moves.values)
+        edit = {**work.edit, **values}
         work = replace(work, edit={name: value for name, value in edit.items() if value}, shared="")
-        return {"work": work, "edited": self.handlers.edited(editor, work, preview)}
+        update = {"work": work, "edited": self.handlers.edited(editor, work, preview=moves.held)}
+        return {**update, "status": status(wrong, "problem")} if wrong else update
 
     def arrange(self, work: Work | None, domain: str, *panel: Any) -> Update:
         """Other directions on the sliders. The picture stays: sliders that are not shown still apply."""
@@ -86,23 +91,26 @@ class Sliders:
         said = status("All sliders are at zero.")
         return {**update, "work": work, "edited": self.handlers.edited(editor, work), "status": said}
 
-    def illustrate(self, work: Work | None, session: str = "") -> Iterator[Update]:
+    def illustrate(self, work: Work | None, said: Any = None, session: str = "") -> Iterator[Update]:
         """Draws thumbnails that nobody has drawn before, while no slider moves; others come at once."""
         if work is None:
             return
         panel, editor = work.panel, self.handlers.editor(work.domain)
         self.handlers.panels[session] = panel
         listed = self.handlers.shown(editor, panel)
-        if thumbnails.sheet(editor, panel).rows > max(each.row for each in listed):
-            return  # the sliders came with it
+        wanted, sheet = max(each.row for each in listed) + 1, thumbnails.sheet(editor, panel)
+        if sheet.rows >= wanted:
+            if drawn(said) < wanted:  # otherwise the sliders came with it
+                yield {"sliders": gr.update(sheet=asdict(sheet))}
+            return
         told, image = time.monotonic(), None
         for image in self._drawn(editor, panel, session):
             if time.monotonic() - told > TOLD:
                 told = time.monotonic()
-                yield {"cards": widgets.cards(listed, Sheet.of(image))}
+                yield {"sliders": gr.update(sheet=asdict(Sheet.of(image)))}
         if self.handlers.panels.get(session) == panel and image is not None:
             thumbnails.keep(editor, panel, image)
-            yield {"cards": widgets.cards(listed, Sheet.of(image))}
+            yield {"sliders": gr.update(sheet=asdict(Sheet.of(image)))}
 
     def _drawn(self, editor: Editor, panel: Panel, session: str) -> Iterator[Any]:
         """Row by row, each when nobody moves a slider; ends early when the visitor shows something else."""

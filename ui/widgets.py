@@ -11,10 +11,11 @@ from editor import Editor
 from plugins import ConfigError
 from ui.fetching import offer
 from ui.links import Panel
-from ui.semantics import POOL, Shown, keepable
-from ui.thumbnails import Sheet
+from ui.semantics import Shown, keepable
 
 Update = dict[str, Any]
+Bars = dict[str, list[dict[str, Any]]]
+MARKS = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
 
 
 def default_steps(editor: Editor, inverter: str) -> int | None:
@@ -77,43 +78,25 @@ def presets(editor: Editor) -> list[tuple[str, str]]:
     return offered
 
 
-def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Update:
-    """The pool: one slider a direction; the others are only hidden, as making them anew costs time."""
-    update: Update = {}
-    for place in range(POOL):
-        if place < len(listed):
-            each = listed[place]
-            low, high = round(each.direction.low, 4), round(each.direction.high, 4)
-            update[f"slider{place}"] = gr.Slider(
-                label=each.label,
-                minimum=low,
-                maximum=high,
-                step=0.05 if high - low > 2 else round((high - low) / 120, 4),
-                value=min(max(edit.get(each.identity, 0.0), low), high),
-                visible=True,
-            )
-        else:
-            update[f"slider{place}"] = gr.Slider(value=0, minimum=-1, maximum=1, visible="hidden")
-    return update
+def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Bars:
+    """Value of the sliders: one row a direction, as `ui/sliders.js` wants them."""
+    return {"bars": [_bar(each, edit.get(each.identity, 0.0)) for each in listed]}
 
 
-def cards(listed: Sequence[Shown], sheet: Sheet) -> dict[str, Any]:
-    """What `ui/cards.js` adds to each slider: purity, a mark for what is not worth trying, thumbnails."""
-    marks = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
+def _bar(each: Shown, value: float) -> dict[str, Any]:
+    low, high = each.ends
     return {
-        "sheet": sheet.url,
-        "rows": sheet.rows,
-        "cards": [
-            {
-                "row": each.row,
-                "label": each.label,
-                "purity": each.named.purity if each.named else None,
-                "kind": each.named.kind if each.named else "unknown",
-                "mark": marks.get(each.named.kind, "") if each.named else "",
-                "note": each.direction.note,
-            }
-            for each in listed
-        ],
+        "identity": each.identity,
+        "label": each.label,
+        "low": low,
+        "high": high,
+        "step": 0.05 if high - low > 2 else round((high - low) / 120, 4),
+        "value": min(max(value, low), high),
+        "row": each.row,
+        "purity": each.named.purity if each.named else None,
+        "kind": each.named.kind if each.named else "unknown",
+        "mark": MARKS.get(each.named.kind, "") if each.named else "",
+        "note": each.direction.note,
     }
 
 

@@ -71,7 +71,7 @@ class Wiring:
         self,
         method: Callable[..., Any],
         inputs: Sequence[str] = (),
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] = (),
         lane: str | None = "edit",
         **options: Any,
     ) -> dict[str, Any]:
@@ -87,8 +87,10 @@ class Wiring:
         return {
             "fn": self._function(method),
             "inputs": self.of(inputs),
-            "outputs": self.of(list(self.widgets) if outputs is None else outputs),
+            "outputs": self.of(outputs),
             "show_progress": "hidden",
+            # nothing is shown, but Gradio would tell every output of every event that ever ran, at each event
+            "show_progress_on": self.widgets["status"],
             "api_visibility": "private",
             **queue,
             **options,

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from visiting import PANEL, Heads, Steps, arrived, inverted, moved, pixels, started
+from visiting import PANEL, Heads, Steps, arrived, bars, inverted, moved, pixels, started
 
 from backends.aligners import AlignmentError
 from backends.photos import PhotoError
@@ -14,7 +14,7 @@ from plugins import ConfigError
 from sharing import ShareError
 from ui import photographs, wiring
 from ui.links import LinkError
-from ui.semantics import POOL
+from ui.recent import Recent
 from ui.sliders import Sliders
 from ui.widgets import presets
 
@@ -26,10 +26,8 @@ def test_a_sample_shows_a_picture_and_its_sliders(handlers):
     assert pixels(shown["edited"]).shape == (64, 64, 3)
     assert shown["edited"] == shown["inversion"]
     assert shown["original"]["src"] == ""
-    visible = [place for place in range(POOL) if shown[f"slider{place}"].visible]
-    assert visible == list(range(6))
-    assert shown["slider0"].label == "SeFa 1"
-    assert shown["slider0"].minimum < 0 < shown["slider0"].maximum
+    assert [bar["label"] for bar in bars(shown)] == [f"SeFa {number}" for number in range(1, 7)]
+    assert all(bar["low"] < 0 < bar["high"] and bar["value"] == 0 for bar in bars(shown))
 
 
 def test_the_same_seed_shows_the_same_picture(handlers):
@@ -73,19 +71,18 @@ def test_reset_clears_all_sliders_also_hidden_ones(handlers):
     reset = Sliders(handlers).reset(arranged["work"])
     assert reset["work"].edit == {}
     assert reset["edited"]["src"] == started(handlers)["edited"]["src"]
-    assert reset["slider0"].value == 0
+    assert [bar["value"] for bar in bars(reset)] == [0, 0, 0]
 
 
 def test_other_layers_show_other_sliders_and_keep_the_picture(handlers):
     work = moved(handlers, started(handlers)["work"], 1.0)["work"]
     arranged = Sliders(handlers).arrange(work, "toy", "SeFa", "0-1", 3)
-    assert [arranged[f"slider{place}"].visible for place in range(5)] == [True, True, True, False, False]
-    assert arranged["slider0"].value == 0
+    assert [bar["value"] for bar in bars(arranged)] == [0, 0, 0]
     assert "SeFa/SeFa 1" in arranged["status"]["text"]
     both = moved(handlers, arranged["work"], 0.5)["work"]
     assert both.edit == {"SeFa/SeFa 1": 1.0, "SeFa@0-1/SeFa 1": 0.5}
     again = Sliders(handlers).arrange(both, "toy", *PANEL)
-    assert again["slider0"].value == 1.0
+    assert bars(again)[0]["value"] == 1.0
 
 
 def test_malformed_layers_are_explained(handlers):
@@ -100,7 +97,7 @@ def test_every_preset_of_layers_can_be_chosen(handlers):
     assert offered[0] == "all"
     assert len(offered) > 1
     for layers in offered:
-        assert Sliders(handlers).arrange(None, "toy", "SeFa", layers, 3)["slider0"].visible
+        assert len(bars(Sliders(handlers).arrange(None, "toy", "SeFa", layers, 3))) == 3
 
 
 def test_nothing_to_edit_is_said(handlers, keeping):
@@ -253,6 +250,51 @@ def test_only_uploads_are_read(page, photo, tmp_path, monkeypatch):
 
 
 # Errors
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "1",
+        [1.0],
+        {},
+        {"values": [1.0]},
+        {"values": {"SeFa/SeFa 1": "1"}},
+        {"values": {"SeFa/SeFa 1": True}},
+        {"values": {"SeFa/SeFa 1": None}},
+        {"values": {"SeFa/SeFa 1": float("nan")}},
+        {"values": {"SeFa/SeFa 1": float("inf")}},
+        {"values": {"SeFa/SeFa 1": 10**400}},
+        {"values": {str(number): 0.0 for number in range(100)}},
+    ],
+)
+def test_what_is_no_slider_value_is_refused(handlers, said):
+    with pytest.raises(ConfigError, match=r"slider"):
+        Sliders(handlers).drag(started(handlers)["work"], said)
+
+
+def test_a_value_outside_the_range_is_clamped_and_said(handlers):
+    shown = started(handlers)
+    told = {"values": {"SeFa/SeFa 1": 99, "SeFa/SeFa 2": -0.5, "Nobody/Nothing": 3}, "held": "yes"}
+    update = Sliders(handlers).drag(shown["work"], told)
+    assert update["work"].edit == {"SeFa/SeFa 1": bars(shown)[0]["high"], "SeFa/SeFa 2": -0.5}
+    assert update["status"]["kind"] == "problem"
+    assert "SeFa 1 goes from" in update["status"]["text"]
+    assert "Nobody" not in update["status"]["text"]
+    assert pixels(update["edited"]).shape == (64, 64, 3)  # only `true` asks for a preview
+    assert "status" not in moved(handlers, shown["work"], 1.0)
+
+
+def test_sessions_are_forgotten_in_the_end(handlers):
+    recent = Recent(most=2)
+    for session in ("a", "b", "a", "c"):
+        recent[session] = session.upper()
+    assert [recent.get(session) for session in "abc"] == ["A", None, "C"]
+    recent.pop("a")
+    recent.pop("nobody")
+    assert recent.get("a") is None
+    assert handlers.choices.most == handlers.panels.most == 1000
 
 
 def test_errors_become_words_without_paths():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from visiting import HEADERS, PANEL, arrived, inverted, moved, query, started
+from visiting import HEADERS, PANEL, arrived, bars, inverted, moved, query, started
 
 from directions import DirectionSource
 from evaluation import naming
@@ -33,13 +33,12 @@ def test_measured_names_purity_and_order(handlers, sliders):
     }
     naming.keep("toy", {naming.key(editor.generator.fingerprint, source): rows})
     shown = started(handlers)
-    labels = [shown[f"slider{place}"].label for place in range(6)]
-    assert labels[0] == "greener (SeFa 2)"
-    assert labels[4:] == ["hardly anything (SeFa 1)", "destroys (SeFa 3)"]
-    cards = shown["cards"]["cards"]
-    assert [card["row"] for card in cards] == [1, 3, 4, 5, 0, 2]
-    assert [card["purity"] for card in cards] == [0.75, None, None, None, 0.2, 0.1]
-    assert "destroys" in cards[5]["mark"]
+    listed = bars(shown)
+    assert listed[0]["label"] == "greener (SeFa 2)"
+    assert [bar["label"] for bar in listed[4:]] == ["hardly anything (SeFa 1)", "destroys (SeFa 3)"]
+    assert [bar["row"] for bar in listed] == [1, 3, 4, 5, 0, 2]
+    assert [bar["purity"] for bar in listed] == [0.75, None, None, None, 0.2, 0.1]
+    assert "destroys" in listed[5]["mark"]
     work = moved(handlers, shown["work"], 1.0)["work"]
     assert work.edit == {"SeFa/SeFa 2": 1.0}  # a slider moves what it says
 
@@ -47,19 +46,22 @@ def test_measured_names_purity_and_order(handlers, sliders):
 def test_thumbnails_are_drawn_once_and_show_both_ends(handlers, sliders, monkeypatch):
     monkeypatch.setattr("ui.sliders.CALM", 0.0)
     shown = started(handlers)
-    assert shown["cards"]["sheet"] == ""
+    assert shown["sliders"]["sheet"]["url"] == ""
     updates = list(sliders.illustrate(shown["work"], session="s"))
-    cards = updates[-1]["cards"]
-    assert cards["rows"] == 6
-    data = base64.b64decode(cards["sheet"].removeprefix("data:image/webp;base64,"))
+    assert "value" not in updates[-1]["sliders"]  # thumbnails that come late leave the sliders where they are
+    drawn = updates[-1]["sliders"]["sheet"]
+    assert drawn["rows"] == 6
+    data = base64.b64decode(drawn["url"].removeprefix("data:image/webp;base64,"))
     sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), float)
     assert sheet.shape == (6 * 64, 128, 3)
     assert np.abs(sheet[:64, :64] - sheet[:64, 64:]).mean() > 3
-    assert list(sliders.illustrate(shown["work"], session="s")) == []
-    again = started(handlers)["cards"]
+    assert list(sliders.illustrate(shown["work"], {"drawn": 6}, session="s")) == []
+    for said in (None, "six", {"drawn": "six"}, {"drawn": 5}):  # another visitor's may be ready since
+        assert [each["sliders"]["sheet"]["rows"] for each in sliders.illustrate(shown["work"], said)] == [6]
+    again = started(handlers)["sliders"]["sheet"]
     assert again["rows"] == 6
-    assert again["sheet"]
-    fewer = sliders.arrange(shown["work"], "toy", "SeFa", "all", 3, [])["cards"]
+    assert again["url"]
+    fewer = sliders.arrange(shown["work"], "toy", "SeFa", "all", 3, [])["sliders"]["sheet"]
     assert fewer["rows"] == 6
 
 
@@ -91,8 +93,8 @@ def test_an_attribute_that_is_kept_does_not_move(handlers, sliders, attributes):
     work = moved(handlers, arranged["work"], 1.0)["work"]
     kept = sliders.keep(work, "toy", *attributes, ["age"])
     assert kept["work"].edit == {"Attributes/smile | keep age": 1.0}  # the slider stays where it is
-    assert kept["slider0"].value == 1.0
-    assert kept["slider0"].label == "smile"
+    assert bars(kept)[0]["value"] == 1.0
+    assert bars(kept)[0]["label"] == "smile"
     assert kept["edited"]["src"] != moved(handlers, arranged["work"], 1.0)["edited"]["src"]
     editor = handlers.editor("toy")
     step = editor.edited(work.latents, kept["work"].edit) - work.latents
@@ -108,7 +110,7 @@ def test_links_remember_what_is_kept(handlers, sliders, attributes, keeping, pag
     work = moved(handlers, work, 1.5)["work"]
     opened = arrived(keeping.open(query(keeping.share(work, 7, {}, HEADERS)), {}))
     assert opened["keep"].value == ["age", "hat"]
-    assert opened["slider0"].value == 1.5
+    assert bars(opened)[0]["value"] == 1.5
     stored = sliders.arrange(inverted(page, photo)[-1]["work"], "toy", *attributes, ["age", "hat"])["work"]
     stored = moved(handlers, stored, 1.5)["work"]
     opened = arrived(keeping.open(query(keeping.share(stored, 7, {}, HEADERS)), {}))

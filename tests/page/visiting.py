@@ -14,7 +14,6 @@ from backends import Images
 from backends.aligners import Aligner, Subject
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
-from ui.semantics import POOL
 from ui.sliders import Sliders
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -65,8 +64,17 @@ def arrived(updates):
     return shown
 
 
+def bars(update):
+    """The rows that the sliders show."""
+    return update["sliders"]["value"]["bars"]
+
+
 def moved(handlers, work, *values, preview=False):
-    return Sliders(handlers).drag(work, preview, *values, *[0] * (POOL - len(values)))
+    """As the page tells of its first sliders being at these values."""
+    listed = handlers.shown(handlers.editor(work.domain), work.panel) if work else []
+    names = [each.identity for each in listed]
+    told = dict.fromkeys(names, 0.0) | dict(zip(names, values, strict=False))
+    return Sliders(handlers).drag(work, {"values": told, "held": preview})
 
 
 def inverted(page, photo, steps=4):
