@@ -183,7 +183,8 @@ def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
     The small network's picture stays as the low band; the new block starts as a bundle of random filters
     whose output layer is fitted to what smooth enlarging of that picture would add.
     """
-    network = CompactStyleGAN((*small.channels, width), small.mean.shape[0], skip=True)
+    depth = len(small.mapping.layers)
+    network = CompactStyleGAN((*small.channels, width), small.mean.shape[0], skip=True, depth=depth)
     state = {
         name: value for name, value in small.state_dict().items() if not name.startswith(("head.", "base."))
     }
