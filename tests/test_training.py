@@ -66,7 +66,8 @@ def players(**rates: float) -> Gan:
 
 def encoder() -> LinearEncoder:
     network = LinearEncoder(512)
-    fit(network, torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1, nats=20)
+    photographs = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    fit(network, [photographs], nats=20)
     return network
 
 
@@ -155,7 +156,7 @@ def test_z_tells_as_much_as_it_may_and_is_distributed_like_samples() -> None:
     shapes = shapes + shapes.flip(3)  # mirrored photographs count too
     photographs = torch.einsum("nk,kcij->ncij", torch.randn(500, 8, generator=source), shapes)
     network = LinearEncoder(64)
-    fit(network, photographs, nats=10)
+    fit(network, photographs.split(100), nats=10)
     mean, deviation = network(photographs)
     told = deviation < 1
     assert 1 < told.sum() <= 8
@@ -182,7 +183,7 @@ def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
 
 def test_a_few_photographs_are_overfitted() -> None:
     gan = players(frozen=-1, generator=1e-3)
-    fit(gan.encoder, PLAIN, nats=20)
+    fit(gan.encoder, [PLAIN], nats=20)
     gan.rates.weights["adversarial"] = 0.05
     photographs = PLAIN.repeat(2, 1, 1, 1)
     unchanged = Augmentation(colour=0, translation=0, cutout=0)
@@ -195,7 +196,7 @@ def test_a_few_photographs_are_overfitted() -> None:
 
 def test_rehearsal_draws_photographs_again() -> None:
     gan = players(frozen=-1, rehearsal=3e-3)
-    fit(gan.encoder, PLAIN, nats=20)
+    fit(gan.encoder, [PLAIN], nats=20)
     losses = []
     for number in range(60):
         source = torch.Generator().manual_seed(number)

@@ -7,24 +7,26 @@ Nothing has to be learnt, and over all photographs z has mean 0 and variance 1, 
 """
 
 import logging
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from backends import Images
-from backends.networks.linear_encoder import MOST, LinearEncoder, small
+from backends.networks.linear_encoder import MOST, SIDE, LinearEncoder, small
 
 logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def fit(encoder: LinearEncoder, photographs: Images, nats: float) -> None:
-    """Sets the components from all photographs; `nats` is what z may tell of one, on average.
+def fit(encoder: LinearEncoder, photographs: Iterable[Images], nats: float) -> None:
+    """Sets the components from batches of all photographs; `nats` is what z may tell of one, on average.
 
     A component of variance v is told with the error min(v, e), the same e for all of them (reverse
     water-filling): deviation sqrt(e / v) of z, log(v / e) / 2 nats.
     """
-    rows = torch.cat([small(photographs), small(photographs.flip(3))])
+    rows = torch.cat([small(batch) for batch in photographs])
+    rows = torch.cat([rows, rows.unflatten(1, (3, SIDE, SIDE)).flip(3).flatten(1)])  # mirrored as well
     encoder.middle.copy_(rows.mean(0))
     rows = rows - encoder.middle
     with torch.random.fork_rng():  # the decomposition is randomised: same photographs, same components

@@ -26,7 +26,6 @@ from training.augment import Augmentation, augment, draw
 from training.discriminator import Discriminator, Maps
 from training.losses import discriminator_terms, generator_terms, reconstruction_terms
 
-PLAYERS = ("rehearsal", "generator", "discriminator")  # optimizers
 WARMING = 25  # steps in which an optimizer's learning rates rise
 LONGEST = 2.0  # gradient that is used whole, in mean lengths of late; a longer one is shortened to that
 LATE = 0.05  # share of the newest gradient in that mean
@@ -75,14 +74,14 @@ class Gan(nn.Module):
         fine = [p for name, p in generator.named_parameters() if p.requires_grad and name not in coarse]
         slow = [p for name, p in generator.named_parameters() if p.requires_grad and name in coarse]
         heads = [p for p in discriminator.parameters() if p.requires_grad]
-        self.lengths = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in PLAYERS}
-        )
         self.optimizers = {
             "rehearsal": _adam([(fine, rates.rehearsal), (slow, rates.coarse)], momentum=0.9),
             "generator": _adam([(fine, rates.generator), (slow, rates.coarse)]),
             "discriminator": _adam([(heads, rates.discriminator)]),
         }
+        self.lengths = nn.ParameterDict(  # of each one's gradients, of late
+            {name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in self.optimizers}
+        )
 
     def update_average(self, pictures: int, seen: int) -> None:
         """Move the averages towards the networks; they forget faster at first, when these are poor."""
@@ -96,7 +95,7 @@ class Gan(nn.Module):
 def _adam(groups: list[tuple[list[nn.Parameter], float]], momentum: float = 0.0) -> torch.optim.Adam:
     """Learning rates rise in the first steps, when every step of Adam is as long as it may be."""
     listed = [{"params": parameters, "lr": rate, "full": rate} for parameters, rate in groups if parameters]
-    return torch.optim.Adam([*listed], betas=(momentum, 0.99))
+    return torch.optim.Adam(listed, betas=(momentum, 0.99))
 
 
 def step(
@@ -108,12 +107,11 @@ def step(
     """
     count = len(photographs)
     encoded = int(count * gan.rates.encoded)  # the first ones
-    noise = torch.randn(count, gan.generator.mean.shape[0], generator=numbers).to(photographs)
-    changes = draw(count, numbers)
     with accelerator.autocast():
-        mean, deviation = gan.encoder(photographs[:encoded])
-        z = torch.cat([mean + deviation * noise[:encoded], noise[encoded:]])
-        images = gan.generator(z)
+        again = gan.encoder.draw(photographs[:encoded], numbers)
+        new = torch.randn(count - encoded, again.shape[1], generator=numbers).to(photographs)
+        changes = draw(count, numbers)
+        images = gan.generator(torch.cat([again, new]))
         maps = gan.discriminator.maps(augment(images, changes, strength))
         with torch.no_grad():
             targets = gan.discriminator.maps(augment(photographs, changes, strength))
@@ -134,10 +132,8 @@ def rehearse(
 
     Blurred, but each with its own pose, colours and background, after a few epochs at a quarter of the price.
     """
-    noise = torch.randn(len(photographs), gan.generator.mean.shape[0], generator=numbers).to(photographs)
     with accelerator.autocast():
-        mean, deviation = gan.encoder(photographs)
-        images = gan.generator(mean + deviation * noise)
+        images = gan.generator(gan.encoder.draw(photographs, numbers))
         losses = {"pixels": F.mse_loss(images, photographs)}
     _descend(gan, "rehearsal", losses, accelerator)
     return {name: term.item() for name, term in losses.items()}

@@ -71,12 +71,14 @@ class Loop:
         examples = self.photographs.images(self.order.batch(0, CALIBRATION))
         discriminator.calibrate(examples)
         encoder = LinearEncoder(network.mean.shape[0])
-        if not players.inherit(self.settings, discriminator, encoder):
-            fit(encoder, self.photographs.images(), self.settings.nats)
+        going_on = self.checkpoint.is_file()  # then all of this comes from there
+        if not going_on and not players.inherit(self.settings, discriminator, encoder):
+            everything = _parts(list(range(len(self.photographs))))
+            fit(encoder, map(self.photographs.images, everything), self.settings.nats)
         coarse = transfer.coarse_names(network, self.settings.rates.frozen)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.gan = Gan(network, discriminator, encoder, coarse, self.settings.rates).to(device)
-        if self.checkpoint.is_file():
+        if going_on:
             self.restore()
 
     @property

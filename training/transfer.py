@@ -95,12 +95,8 @@ def set_mapping(mapping: Mapping, matrix: Float[Tensor, "dim dim"], mean: Float[
 
 def _components(mapping: Mapping) -> tuple[Tensor, Tensor]:
     """Principal axes (columns, longest first) and mean of what the last layer of a face mapping returns."""
-    x = torch.randn(8192, 512, generator=torch.Generator().manual_seed(0))
-    x = x * torch.rsqrt(x.square().mean(1, keepdim=True))
-    *inner, last = mapping.layers
-    for layer in inner:
-        x = F.leaky_relu(layer(x), SLOPE) * 2**0.5
-    x = last(x)
+    w = mapping(torch.randn(8192, 512, generator=torch.Generator().manual_seed(0))) / 2**0.5
+    x = torch.where(w > 0, w, w / SLOPE)  # before its LeakyReLU
     variances, axes = torch.linalg.eigh(x.T.cov())
     return (axes * variances.clamp(min=0).sqrt()).flip(1), x.mean(0)
 

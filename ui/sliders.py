@@ -101,16 +101,16 @@ class Sliders:
         wanted, sheet = max(each.row for each in listed) + 1, thumbnails.sheet(editor, panel)
         if sheet.rows >= wanted:
             if drawn(said) < wanted:  # otherwise the sliders came with it
-                yield {"sliders": gr.update(sheet=asdict(sheet))}
+                yield _illustrated(sheet)
             return
         told, image = time.monotonic(), None
         for image in self._drawn(editor, panel, session):
             if time.monotonic() - told > TOLD:
                 told = time.monotonic()
-                yield {"sliders": gr.update(sheet=asdict(Sheet.of(image)))}
+                yield _illustrated(Sheet.of(image))
         if self.handlers.panels.get(session) == panel and image is not None:
             thumbnails.keep(editor, panel, image)
-            yield {"sliders": gr.update(sheet=asdict(Sheet.of(image)))}
+            yield _illustrated(Sheet.of(image))
 
     def _drawn(self, editor: Editor, panel: Panel, session: str) -> Iterator[Any]:
         """Row by row, each when nobody moves a slider; ends early when the visitor shows something else."""
@@ -126,3 +126,8 @@ class Sliders:
                 return
             yield image
             time.sleep(0.01)  # others may want the lock
+
+
+def _illustrated(sheet: Sheet) -> Update:
+    """Only the thumbnails: what the visitor has moved meanwhile stays as it is."""
+    return {"sliders": gr.update(sheet=asdict(sheet))}

@@ -92,9 +92,8 @@ def keep(editor: Editor, panel: Panel, image: Image.Image, folder: Path | None =
     """Stores a finished sheet, in the cache unless told otherwise."""
     file = (folder or _kept()) / _name(editor, panel)
     file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(".part")
-    image.save(scratch, "WEBP", quality=80, method=6)
-    scratch.replace(file)
+    with cache.whole(file) as partial:
+        image.save(partial, "WEBP", quality=80, method=6)
     return file
 
 

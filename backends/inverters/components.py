@@ -32,5 +32,5 @@ class Components(Inverter):
     ) -> Iterator[Inversion]:
         numbers = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            drawn = [generator.mapping(self._encoder.draw(images, numbers)) for _ in range(self.draws)]
-        yield Inversion(torch.stack(drawn).mean(0), generator)
+            drawn = generator.mapping(self._encoder.draw(images, numbers, self.draws))
+        yield Inversion(drawn.unflatten(0, (self.draws, -1)).mean(0), generator)

@@ -51,18 +51,12 @@ class PointwiseConvolution(nn.Module):
     def forward(
         self, x: Float[Tensor, "n inputs size size"], w: Float[Tensor, "n dim"]
     ) -> Float[Tensor, "n outputs size size"]:
-        style, matrix = self.modulation(w), self.pointwise.flatten(1).T  # (n, inputs), (inputs, outputs)
-        shift = self.noise.flatten()[:, None] + self.bias  # (pixels, outputs)
-        few = len(shift) < len(self.bias)  # pixels: then scaling them is less work than scaling the matrix
-        if few:
-            x = x * style[:, :, None, None]
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
         rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # (n, pixels, inputs)
-        if few:
-            out = rows @ matrix + shift
-        else:
-            out = torch.baddbmm(shift.to(rows.dtype), rows, style[:, :, None] * matrix)
-        return functional.leaky_relu(out.unflatten(1, x.shape[2:]), SLOPE).permute(0, 3, 1, 2)
+        columns = self.modulation(w)[:, :, None] * self.pointwise.flatten(1).T  # (n, inputs, outputs)
+        shift = self.noise.flatten()[:, None] + self.bias  # (pixels, outputs)
+        out = torch.baddbmm(shift.to(columns.dtype), rows, columns).unflatten(1, x.shape[2:])
+        return functional.leaky_relu(out, SLOPE).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):

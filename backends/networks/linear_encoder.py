@@ -34,10 +34,13 @@ class LinearEncoder(nn.Module):
         mean = (small(photographs) - self.middle) @ self.basis.T
         return F.pad(mean, (0, len(self.deviation) - mean.shape[1])), self.deviation
 
-    def draw(self, photographs: Images, numbers: torch.Generator) -> Float[Tensor, "n dim"]:
-        """One z for each photograph. Its mean alone would be shorter than any z that was trained with."""
+    def draw(
+        self, photographs: Images, numbers: torch.Generator, count: int = 1
+    ) -> Float[Tensor, "drawn dim"]:
+        """`count` times one z for each photograph; their mean would be shorter than any z of training."""
         mean, deviation = self(photographs)
-        return mean + deviation * torch.randn(mean.shape, generator=numbers).to(mean)
+        noise = torch.randn(count, *mean.shape, generator=numbers).to(mean)
+        return (mean + deviation * noise).flatten(0, 1)
 
 
 def small(photographs: Images) -> Float[Tensor, "n pixels"]:
