@@ -23,7 +23,7 @@ from plugins import ConfigError
 from training import data, metrics, run, transfer
 from training.augment import Augmentation, augment, draw
 from training.data import Data, Order
-from training.discriminator import Pixels
+from training.discriminator import Pixels, Projected
 from training.encoder import fit
 from training.gan import Gan, Rates, rehearse, step
 from training.losses import discriminator_terms
@@ -179,6 +179,23 @@ def test_the_short_mapping_has_the_given_mean_and_axes() -> None:
 def test_hinge_loss_is_zero_for_a_sure_discriminator() -> None:
     terms = discriminator_terms([torch.full((2, 3), 1.5)], [torch.full((2, 3), -1.5)])
     assert all(term == 0 for term in terms.values())
+
+
+def test_faint_stripes_are_seen_after_a_few_steps() -> None:
+    torch.manual_seed(0)
+    discriminator = Projected(32)
+    photographs = torch.rand(16, 3, 32, 32).cumsum(3) / 16 - 1  # soft, with some texture
+    striped = photographs + 0.05 * torch.tensor([1.0, -1]).repeat(16)
+    discriminator.calibrate(photographs)
+    head = list(discriminator.texture.parameters())
+    optimizer = torch.optim.Adam(head, lr=1e-3)
+    for _ in range(30):
+        pairs = [discriminator.logits(discriminator.maps(x))[:1] for x in (photographs, striped)]
+        optimizer.zero_grad()
+        torch.stack(list(discriminator_terms(*pairs).values())).sum().backward()
+        optimizer.step()
+    real, fake = pairs[0][0], pairs[1][0]
+    assert real.min() > fake.max()
 
 
 def test_a_few_photographs_are_overfitted() -> None:

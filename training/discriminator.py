@@ -9,6 +9,7 @@ both players.
 # torch types every attribute of a module as Tensor | Module:
 # pyright: reportArgumentType=false
 # pyright: reportCallIssue=false
+# pyright: reportOperatorIssue=false
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
@@ -27,6 +28,8 @@ Maps = list[Tensor]  # per scale (n, channels, side, side), fine to coarse
 STAGES = (1, 2, 4, 6)  # of EfficientNet-Lite: sides 1/4, 1/8, 1/16, 1/32
 SLOPE = 0.2
 PATCHES = 8  # a side: places at which the texture of single pixels is judged
+BLUR = 5  # pixels: texture is what differs from the mean of a square of this side
+GAIN = 4.0  # of the logits: spectral norms alone hold them within the hinge, where they tell little
 
 
 class Discriminator(nn.Module, ABC):
@@ -84,8 +87,9 @@ class Projected(Discriminator):
             layer.requires_grad_(False)
         self.heads = nn.ModuleList(Head(width, 2 * width, 2 if i < 2 else 1) for i in range(len(STAGES)))
         self.register_buffer("spread", torch.ones(len(STAGES)))  # root mean square of each scale's features
-        # the frozen network hardly sees single pixels, and lets checkerboards pass
+        # the frozen network hardly sees single pixels, and lets checkerboards and stripes pass
         self.texture = Head(3, width // 2, 2)
+        self.register_buffer("contrast", torch.ones(()))  # root mean square of the photographs' texture
 
     def maps(self, images: Images) -> Maps:
         pixels = images
@@ -96,8 +100,8 @@ class Projected(Discriminator):
 
     def logits(self, maps: Maps) -> Logits:
         pixels, *maps = maps
-        fine = self.texture(pixels).unflatten(1, (1, pixels.shape[2] // 2, -1))
-        coarser, logits = None, [F.adaptive_avg_pool2d(fine, PATCHES).flatten(1)]
+        fine = self.texture(_fine(pixels) / self.contrast).unflatten(1, (1, pixels.shape[2] // 2, -1))
+        coarser, logits = None, [GAIN * F.adaptive_avg_pool2d(fine, PATCHES).flatten(1)]
         for x, across, scale, head in reversed(
             list(zip(maps, self.across, self.scales, self.heads, strict=True))
         ):
@@ -105,13 +109,19 @@ class Projected(Discriminator):
             if coarser is not None:
                 x = (x + F.interpolate(coarser, size=x.shape[2:], mode="bilinear")) / 2**0.5
             coarser = scale(x)
-            logits.append(head(coarser))
+            logits.append(GAIN * head(coarser))
         return logits
 
     @torch.no_grad()
     def calibrate(self, images: Images) -> None:
         self.spread.fill_(1)
         self.spread.copy_(torch.stack([x.square().mean().sqrt() for x in self.maps(images)[1:]]))
+        self.contrast.copy_(_fine(images).square().mean().sqrt())
+
+
+def _fine(images: Images) -> Images:
+    """What a blur takes away: stripes are faint beside the picture, and loud in this."""
+    return images - F.avg_pool2d(images, BLUR, 1, BLUR // 2, count_include_pad=False)
 
 
 class Pixels(Discriminator):

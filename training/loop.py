@@ -18,8 +18,8 @@ from tqdm import tqdm
 from backends import Images
 from backends.cache import whole
 from backends.networks.linear_encoder import LinearEncoder
-from training import data, metrics, players, sheets, transfer
-from training.encoder import fit
+from training import data, layout, metrics, players, sheets, transfer
+from training import encoder as encoder_fit
 from training.gan import Gan, rehearse, step
 from training.settings import Run, read
 
@@ -74,7 +74,9 @@ class Loop:
         going_on = self.checkpoint.is_file()  # then all of this comes from there
         if not going_on and not players.inherit(self.settings, discriminator, encoder):
             everything = _parts(list(range(len(self.photographs))))
-            fit(encoder, map(self.photographs.images, everything), self.settings.nats)
+            encoder_fit.fit(encoder, map(self.photographs.images, everything), self.settings.nats)
+            if self.settings.start in ("faces", "scratch") and network.layout is not None:
+                layout.fit(network, encoder, examples)
         coarse = transfer.coarse_names(network, self.settings.rates.frozen)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.gan = Gan(network, discriminator, encoder, coarse, self.settings.rates).to(device)

@@ -19,12 +19,16 @@ STATE, WEIGHTS, ENCODER = "state.pt", "weights.safetensors", "encoder.safetensor
 
 
 def generator(settings: Run) -> CompactStyleGAN:
-    """The generator to begin with."""
+    """The generator to begin with; of a run that goes on, one of the same shape."""
+    folder = Path(settings.folder)
+    if (folder / STATE).is_file() and (folder / WEIGHTS).is_file():
+        return compact_stylegan.from_state(load_file(folder / WEIGHTS)).train()
     channels = tuple(settings.channels)
+    layout = settings.layout if len(channels) > compact_stylegan.LAID else 0  # smaller pictures have none
     if settings.start == "faces":
-        return transfer.from_faces(channels)
+        return transfer.from_faces(channels, layout)
     if settings.start == "scratch":
-        return transfer.scratch(channels)
+        return transfer.scratch(channels, layout)
     parent = Path(settings.parent)
     file = parent / WEIGHTS if parent.is_dir() else parent
     if not file.is_file():
@@ -45,8 +49,8 @@ def inherit(settings: Run, discriminator: Discriminator, encoder: LinearEncoder)
         return False
     state = torch.load(file, map_location="cpu", weights_only=True)["gan"]
     if settings.discriminator == "projected":
-        spread = {"spread": discriminator.state_dict()["spread"]}
-        discriminator.load_state_dict(_below("discriminator.", state) | spread)
+        ours = {name: discriminator.state_dict()[name] for name in ("spread", "contrast")}
+        discriminator.load_state_dict(_below("discriminator.", state) | ours)
     encoder.load_state_dict(_below("encoder.", state))
     return True
 

@@ -24,9 +24,9 @@ SAMPLES = 32  # pictures the output layer is fitted to; each gives thousands of 
 logger = logging.getLogger(__name__)
 
 
-def scratch(channels: tuple[int, ...]) -> CompactStyleGAN:
+def scratch(channels: tuple[int, ...], layout: int = 0) -> CompactStyleGAN:
     """Random weights: every channel scale near one, and faint pictures, so that the first steps are calm."""
-    network = CompactStyleGAN(channels)
+    network = CompactStyleGAN(channels, layout=layout)
     for module in network.modules():
         if isinstance(module, Modulation):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -42,7 +42,7 @@ def scratch(channels: tuple[int, ...]) -> CompactStyleGAN:
 
 
 @torch.no_grad()
-def from_faces(channels: tuple[int, ...]) -> CompactStyleGAN:
+def from_faces(channels: tuple[int, ...], layout: int = 0) -> CompactStyleGAN:
     """The coarse layers of the FFHQ network in a network of these widths.
 
     Raises ConfigError when a width is larger than the face network's.
@@ -56,7 +56,7 @@ def from_faces(channels: tuple[int, ...]) -> CompactStyleGAN:
         raise ConfigError(
             f"channels {list(channels)}: with `start: faces` only the last may differ from {available}"
         )
-    network = CompactStyleGAN(channels)
+    network = CompactStyleGAN(channels, layout=layout)
     set_mapping(network.mapping, *_components(faces.mapping))
     network.first.load_state_dict(faces.synthesis.first.state_dict())
     w = network.mapping(torch.randn(SAMPLES, 512, generator=torch.Generator().manual_seed(0)))
@@ -180,7 +180,10 @@ def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
     whose output layer is fitted to what smooth enlarging of that picture would add.
     """
     depth = len(small.mapping.layers)
-    network = CompactStyleGAN((*small.channels, width), small.mean.shape[0], skip=True, depth=depth)
+    layout = 0 if small.layout is None else len(small.layout.pictures)
+    network = CompactStyleGAN(
+        (*small.channels, width), small.mean.shape[0], skip=True, depth=depth, layout=layout
+    )
     state = {
         name: value for name, value in small.state_dict().items() if not name.startswith(("head.", "base."))
     }
@@ -194,7 +197,7 @@ def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
     z = torch.randn(SAMPLES, small.mean.shape[0], generator=torch.Generator().manual_seed(0))
     w = small.mapping(z)
     latents = w[:, None].repeat(1, network.layers, 1)
-    pictures = small(z)
+    pictures = small.details(w[:, None].repeat(1, small.layers, 1))
     x = network.features(latents, len(network.blocks) - 1)
     assert network.base is not None
     for target, value in zip(

@@ -10,7 +10,6 @@ from backends import Images, Latents, device, weights
 from backends.generators import Generator
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
-from backends.networks.mobilestylegan import activations
 from plugins import ConfigError
 
 
@@ -50,10 +49,10 @@ class Compact(Generator):
         return self._network.synthesize(latents)
 
     def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
-        return activations(self._network, latents, layer)
+        return self._network.activations(latents, layer)
 
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
-        return [modulation.weight for modulation in self._network.modulations]
+        return self._network.affines
 
     def mean(self) -> Float[Tensor, "1 layers dim"]:
         return self._network.mean.repeat(1, self.layers, 1)

@@ -7,7 +7,9 @@ fastest.
 """
 
 # torch types every attribute of a module as Tensor | Module:
+# pyright: reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false
+# pyright: reportCallIssue=false
 # pyright: reportReturnType=false
 
 from collections.abc import Mapping as Dictionary
@@ -18,6 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backends.networks.layout import Layout, enlarged
+from backends.networks.linear_encoder import SIDE
 from backends.networks.mobilestylegan import (
     BASE,
     SLOPE,
@@ -30,6 +34,7 @@ from backends.networks.mobilestylegan import (
 
 DIM = 512  # of z and w: that of the face network
 DEPTH = 2  # layers of the mapping: few photographs, short training
+LAID = 2  # blocks after which features have half the side of a layout, and take it in
 
 
 class PointwiseConvolution(nn.Module):
@@ -87,14 +92,22 @@ class CompactStyleGAN(nn.Module):
 
     With `skip`, for networks that have grown, the last block only adds to a picture of half the size that is
     drawn from the features before it: that picture is the low band of the result (as in SWAGAN, Gal et al.,
-    2021).
+    2021). With `layout` principal pictures (`layout.py`), what they draw is added to the features of 16 x 16
+    pixels and to the result; the first row of W+ sets it.
     """
 
     def __init__(
-        self, channels: tuple[int, ...], dim: int = DIM, skip: bool = False, depth: int = DEPTH
+        self,
+        channels: tuple[int, ...],
+        dim: int = DIM,
+        skip: bool = False,
+        depth: int = DEPTH,
+        layout: int = 0,
     ) -> None:
-        """`depth`: layers of the mapping."""
+        """`depth`: layers of the mapping. Raises ValueError: a layout needs pictures of 32 pixels or more."""
         super().__init__()
+        if layout and len(channels) <= LAID:
+            raise ValueError(f"layout: pictures of {SIDE} pixels or more have one")
         self.channels = channels
         self.mapping = Mapping(dim, depth)
         self.first = FirstConvolution(channels[0], dim)
@@ -104,6 +117,8 @@ class CompactStyleGAN(nn.Module):
         )
         self.head = Head(channels[-1], dim)
         self.base = nn.Conv2d(channels[-2], 12, 1) if skip else None
+        self.layout = Layout(layout, dim) if layout else None
+        self.injection = nn.Conv2d(12, channels[LAID], 1) if layout else None
 
     @property
     def mean(self) -> Float[Tensor, " dim"]:
@@ -121,30 +136,49 @@ class CompactStyleGAN(nn.Module):
         return 3 * len(self.blocks) + 2
 
     @property
-    def modulations(self) -> list[Modulation]:
-        """The affine layer of each row of the latent."""
+    def affines(self) -> list[Float[Tensor, "styles dim"]]:
+        """What multiplies each row of the latent."""
         inner = [
             m for block in self.blocks for m in (block.up, block.conv1.modulation, block.conv2.modulation)
         ]
-        return [self.first.modulation, *inner, self.head.modulation]
+        weights = [m.weight for m in (self.first.modulation, *inner, self.head.modulation)]
+        if self.layout is not None:
+            weights[0] = torch.cat([weights[0], self.layout.modulation.weight])
+        return weights
 
     def features(
         self, latents: Float[Tensor, "n layers dim"], blocks: int
     ) -> Float[Tensor, "n channels side side"]:
         """Activations after the first convolution and this many blocks."""
+        return self.activations(latents, 3 * blocks)
+
+    def activations(
+        self, latents: Float[Tensor, "n layers dim"], layer: int
+    ) -> Float[Tensor, "n channels side side"]:
+        """Maps after what row `layer` sets: an upsampling, a convolution, or at the last row the bands."""
         x = self.first(latents[:, 0])
-        for i, block in enumerate(self.blocks[:blocks]):
-            x = block(x, latents[:, 3 * i + 1 : 3 * i + 4])
+        for row in range(1, layer + 1):
+            if row == self.layers - 1:
+                return self.head(x, latents[:, row])
+            block = self.blocks[(row - 1) // 3]
+            x = (block.raised, block.conv1, block.conv2)[(row - 1) % 3](x, latents[:, row])
+            if row == 3 * LAID and self.layout is not None and self.injection is not None:
+                x = x + self.injection(functional.pixel_unshuffle(self.layout(latents[:, 0]), 2))
         return x
 
     def synthesize(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
         """W+ -> pictures, about [-1, 1]."""
-        x = self.features(latents, len(self.blocks) - 1)
-        last = self.blocks[-1](x, latents[:, -4:-1])
+        details = self.details(latents)
+        return details if self.layout is None else details + enlarged(self.layout(latents[:, 0]), self.size)
+
+    def details(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
+        """What the convolutions add to the layout; without one, the whole picture."""
+        before = self.features(latents, len(self.blocks) - 1)
+        last = self.blocks[-1](before, latents[:, -4:-1])
         bands = self.head(last, latents[:, -1])
         if self.base is not None:
             low = 2 * inverse_haar(
-                self.base(x)
+                self.base(before)
             )  # an orthonormal transform: the low band of a constant v is 2 v
             bands = torch.cat([bands[:, :3] + low, bands[:, 3:]], dim=1)
         return inverse_haar(bands).contiguous()
@@ -183,6 +217,7 @@ def from_state(state: Dictionary[str, Tensor]) -> CompactStyleGAN:
     """
     depth = len({name for name in state if name.startswith("mapping.layers.")}) // 2
     dim = state["mapping.mean"].shape[0]
-    network = CompactStyleGAN(channels_of(state), dim, "base.weight" in state, depth)
+    layout = len(state["layout.pictures"]) if "layout.pictures" in state else 0
+    network = CompactStyleGAN(channels_of(state), dim, "base.weight" in state, depth, layout)
     network.load_state_dict({name: value.float() for name, value in state.items()})
     return network.eval()

@@ -1,0 +1,36 @@
+"""The layout of a picture: a sum of principal pictures, whose amounts are an affine of w.
+
+A few thousand photographs are too few for a generator to find out, from a 4x4 constant, where eyes and ears
+may be: it paints one cat and changes its colours. Principal pictures (Turk & Pentland, 1991) say it from the
+start, blurred; the convolutions see them and add everything that is sharp.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from backends import Images
+from backends.networks.linear_encoder import SIDE
+from backends.networks.mobilestylegan import Modulation
+
+
+class Layout(nn.Module):
+    """Style vector -> picture of 32 x 32 pixels, about [-1, 1]. The principal pictures are constants."""
+
+    def __init__(self, count: int, dim: int) -> None:
+        """`count` principal pictures."""
+        super().__init__()
+        self.modulation = Modulation(dim, count)  # the amount of each
+        self.pictures: Tensor
+        self.middle: Tensor
+        self.register_buffer("pictures", torch.zeros(count, 3 * SIDE**2))  # orthonormal rows
+        self.register_buffer("middle", torch.zeros(3 * SIDE**2))
+
+    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "n 3 32 32"]:
+        return (self.modulation(w) @ self.pictures + self.middle).unflatten(1, (3, SIDE, SIDE))
+
+
+def enlarged(pictures: Float[Tensor, "n 3 32 32"], size: int) -> Images:
+    """Smoothly, to `size` x `size` pixels."""
+    return F.interpolate(pictures, size=(size, size), mode="bicubic")

@@ -1,0 +1,80 @@
+"""The layout of a generator in closed form: the linear encoder, undone."""
+
+import logging
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from backends import Images
+from backends.networks.compact_stylegan import LAID, CompactStyleGAN
+from backends.networks.layout import Layout, enlarged
+from backends.networks.linear_encoder import LinearEncoder
+from training.transfer import fit_head, haar
+
+SAMPLES = 8192  # of W, to which the amounts are fitted
+RIDGE = 1e-4  # of the mean square of w
+SHARE = 0.5  # of the spread of the features that take the layout in: what it adds to them
+logger = logging.getLogger(__name__)
+
+
+def decoder(encoder: LinearEncoder) -> tuple[Float[Tensor, "told pixels"], Float[Tensor, " told"]]:
+    """Orthonormal principal pictures, and how much of each the first entries of z add to the mean picture.
+
+    The mean of photographs given z, in the linear model of Tipping & Bishop (1999): a component of variance v
+    that is told with the deviation d counts (v (1 - d^2))^(1/2).
+    """
+    told = int((encoder.deviation < 1).sum())
+    rows, told_of = encoder.basis[:told], 1 - encoder.deviation[:told].square()
+    scales = rows.norm(dim=1)  # (told_of / v)^(1/2), see encoder.fit
+    return rows / scales[:, None], told_of / scales
+
+
+@torch.no_grad()
+def fit(network: CompactStyleGAN, encoder: LinearEncoder, photographs: Images) -> None:
+    """Set the layout so that z draws what the encoder read, and the output layer so that it adds the rest.
+
+    `photographs` are examples for the output layer, some dozens.
+    """
+    layout = network.layout
+    assert layout is not None
+    assert network.injection is not None
+    _set_amounts(layout, network, encoder)
+    source = torch.Generator().manual_seed(0)
+    z = encoder.draw(photographs, source)
+    w = network.mapping(z)
+    latents = w[:, None].repeat(1, network.layers, 1)
+    picture = layout(w)
+    network.injection.weight.zero_()
+    network.injection.bias.zero_()  # type: ignore[union-attr]
+    spread = network.features(latents, LAID).std()
+    weight = torch.randn(network.injection.weight.shape, generator=source)
+    network.injection.weight.copy_(weight * SHARE * spread / (picture.std() * weight[0].numel() ** 0.5))
+    rest = photographs - enlarged(picture, network.size)
+    fit_head(network.head, network.features(latents, len(network.blocks)), w, haar(rest))
+    network.measure_mean()
+    left = (network(z) - photographs).square().mean()
+    logger.info("layout: squared error %.3f, with the output layer %.3f", rest.square().mean(), left)
+
+
+def _set_amounts(layout: Layout, network: CompactStyleGAN, encoder: LinearEncoder) -> None:
+    """Least squares: samples of w -> the amounts that their z asks for."""
+    pictures, sizes = decoder(encoder)
+    count = min(len(sizes), len(layout.pictures))
+    z = torch.randn(SAMPLES, network.mean.shape[0], generator=torch.Generator().manual_seed(1))
+    w = network.mapping(z)
+    rows = torch.cat([w, torch.ones(len(w), 1)], dim=1).double()
+    wanted = (z[:, :count] * sizes[:count]).double()
+    gram = rows.T @ rows
+    gram += RIDGE * w.var(0).mean() * len(w) * torch.eye(len(gram), dtype=gram.dtype)
+    solution = torch.linalg.solve(gram, rows.T @ wanted)
+    error = (rows @ solution - wanted).square().mean() / wanted.square().mean()
+    logger.info("layout: %d principal pictures, %.2f %% of their variance left", count, 100 * error)
+    for target, value in (
+        (layout.modulation.weight, solution[:-1].T),
+        (layout.modulation.bias, solution[-1]),
+        (layout.pictures, pictures),
+    ):
+        target.zero_()
+        target[:count] = value[:count].to(target)
+    layout.middle.copy_(encoder.middle)
