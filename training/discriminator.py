@@ -65,7 +65,7 @@ class Head(nn.Module):
 
 def _deviation(x: Float[Tensor, "n channels rows columns"]) -> Float[Tensor, "n 1 rows columns"]:
     """How much a batch varies (Karras et al., ICLR 2018): one number, as a channel, against mode collapse."""
-    rows = x.permute(0, 2, 3, 1).flatten(1).float()  # as they lie in memory; Tensor.var takes four times as long
+    rows = x.permute(0, 2, 3, 1).flatten(1).float()  # as they lie in memory: four times faster than var
     variance = (rows.square().mean(0) - rows.mean(0).square()).clamp(min=0)
     deviation = (variance + 1e-8).sqrt().mean().to(x.dtype)
     return deviation.expand(len(x), 1, *x.shape[2:])
