@@ -1,16 +1,21 @@
 """The layout: principal pictures that a generator draws from the start, and takes into its features."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder, small
 from training import layout, transfer
+from training.augment import Augmentation
+from training.discriminator import Pixels
 from training.encoder import fit
+from training.gan import Gan, Rates, step
 from training.players import export
 
 CHANNELS = (32, 32, 32)  # 32-pixel pictures
@@ -83,6 +88,19 @@ def test_it_is_kept_in_files_and_when_a_network_grows(network: CompactStyleGAN, 
     assert torch.equal(large.layout.pictures, network.layout.pictures)  # type: ignore[union-attr]
     wanted = torch.nn.functional.interpolate(network(z), scale_factor=2, mode="bicubic")
     assert (large(z) - wanted).square().mean() < 0.1 * wanted.var()
+
+
+def test_it_learns_in_half_precision(
+    network: CompactStyleGAN, encoder: LinearEncoder, photographs: torch.Tensor
+) -> None:
+    """As on processors with AMX and on graphics cards; slow on others, but the same arithmetic."""
+    gan = Gan(network, Pixels(32), encoder, transfer.coarse_names(network, 0), Rates())
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    before = network.layout.modulation.weight.clone()  # type: ignore[union-attr]
+    terms = step(gan, photographs[:4], torch.Generator().manual_seed(0), Augmentation(), accelerator)
+    assert all(math.isfinite(value) for value in terms.values())
+    assert not torch.equal(before, network.layout.modulation.weight)  # type: ignore[union-attr]
+    assert network.layout.modulation.weight.dtype == torch.float32  # type: ignore[union-attr]
 
 
 def test_pictures_too_small_for_one_are_refused() -> None:
