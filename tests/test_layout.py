@@ -1,11 +1,13 @@
 """The layout: principal pictures that a generator draws from the start, and takes into its features."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from backends.networks import compact_stylegan
@@ -90,14 +92,21 @@ def test_it_is_kept_in_files_and_when_a_network_grows(network: CompactStyleGAN, 
     assert (large(z) - wanted).square().mean() < 0.1 * wanted.var()
 
 
+@pytest.fixture
+def half_precision() -> Iterator[Accelerator]:
+    """The precision is one for a whole process: the tests that follow must not find this one."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield Accelerator(cpu=True, mixed_precision="bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def test_it_learns_in_half_precision(
-    network: CompactStyleGAN, encoder: LinearEncoder, photographs: torch.Tensor
+    network: CompactStyleGAN, encoder: LinearEncoder, photographs: torch.Tensor, half_precision: Accelerator
 ) -> None:
     """As on processors with AMX and on graphics cards; slow on others, but the same arithmetic."""
     gan = Gan(network, Pixels(32), encoder, transfer.coarse_names(network, 0), Rates())
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
     before = network.layout.modulation.weight.clone()  # type: ignore[union-attr]
-    terms = step(gan, photographs[:4], torch.Generator().manual_seed(0), Augmentation(), accelerator)
+    terms = step(gan, photographs[:4], torch.Generator().manual_seed(0), Augmentation(), half_precision)
     assert all(math.isfinite(value) for value in terms.values())
     assert not torch.equal(before, network.layout.modulation.weight)  # type: ignore[union-attr]
     assert network.layout.modulation.weight.dtype == torch.float32  # type: ignore[union-attr]
