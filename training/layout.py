@@ -10,10 +10,10 @@ from backends import Images
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
 from backends.networks.layout import Layout, enlarged
 from backends.networks.linear_encoder import LinearEncoder
-from training.transfer import fit_head, haar
+from training.transfer import affine, fit_head, haar
 
 SAMPLES = 8192  # of W, to which the amounts are fitted
-RIDGE = 1e-4  # of the mean square of w
+RIDGE = 1e-4  # of the mean variance of w
 SHARE = 0.5  # of the spread of the features that take the layout in: what it adds to them
 logger = logging.getLogger(__name__)
 
@@ -63,18 +63,14 @@ def _set_amounts(layout: Layout, network: CompactStyleGAN, encoder: LinearEncode
     count = min(len(sizes), len(layout.pictures))
     z = torch.randn(SAMPLES, network.mean.shape[0], generator=torch.Generator().manual_seed(1))
     w = network.mapping(z)
-    rows = torch.cat([w, torch.ones(len(w), 1)], dim=1).double()
-    wanted = (z[:, :count] * sizes[:count]).double()
-    gram = rows.T @ rows
-    gram += RIDGE * w.var(0).mean() * len(w) * torch.eye(len(gram), dtype=gram.dtype)
-    solution = torch.linalg.solve(gram, rows.T @ wanted)
-    error = (rows @ solution - wanted).square().mean() / wanted.square().mean()
+    ridge = RIDGE * float(w.var(0).mean()) * len(w)
+    weight, bias, error = affine(w, z[:, :count] * sizes[:count], ridge)
     logger.info("layout: %d principal pictures, %.2f %% of their variance left", count, 100 * error)
     for target, value in (
-        (layout.modulation.weight, solution[:-1].T),
-        (layout.modulation.bias, solution[-1]),
+        (layout.modulation.weight, weight),
+        (layout.modulation.bias, bias),
         (layout.pictures, pictures),
     ):
         target.zero_()
-        target[:count] = value[:count].to(target)
+        target[:count] = value[:count]
     layout.middle.copy_(encoder.middle)

@@ -150,14 +150,25 @@ def fitted(
     x: Float[Tensor, "n channels side side"], bands: Float[Tensor, "n 12 side side"]
 ) -> tuple[Tensor, Tensor]:
     """Weight and bias of the 1x1 convolution from `x` that comes closest to `bands`."""
-    columns = F.pad(x.permute(0, 2, 3, 1).flatten(0, 2), (0, 1), value=1.0).double()  # (pixels, channels + 1)
-    values = bands.permute(0, 2, 3, 1).flatten(0, 2).double()  # (pixels, 12)
-    gram = columns.T @ columns
-    ridge = 1e-4 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    solution = torch.linalg.solve(gram + ridge, columns.T @ values)  # (channels + 1, 12)
-    error = (columns @ solution - values).square().mean() / values.square().mean()
+    columns = x.permute(0, 2, 3, 1).flatten(0, 2)  # (pixels, channels)
+    values = bands.permute(0, 2, 3, 1).flatten(0, 2)  # (pixels, 12)
+    ridge = 1e-4 * F.pad(columns, (0, 1), value=1.0).double().square().sum(0).mean()
+    weight, bias, error = affine(columns, values, float(ridge))
     logger.info("output layer fitted: %.1f %% of the bands' energy left", 100 * error)
-    return solution[:-1].T[:, :, None, None].float(), solution[-1].float()
+    return weight[:, :, None, None], bias
+
+
+def affine(
+    rows: Float[Tensor, "n inputs"], values: Float[Tensor, "n outputs"], ridge: float
+) -> tuple[Float[Tensor, "outputs inputs"], Float[Tensor, " outputs"], float]:
+    """Weight and bias that come closest to `values`, and the share of their energy that is left."""
+    columns, values = F.pad(rows, (0, 1), value=1.0).double(), values.double()
+    gram = columns.T @ columns
+    solution = torch.linalg.solve(
+        gram + ridge * torch.eye(len(gram), dtype=gram.dtype), columns.T @ values
+    )  # (inputs + 1, outputs)
+    error = (columns @ solution - values).square().mean() / values.square().mean()
+    return solution[:-1].T.float(), solution[-1].float(), float(error)
 
 
 def _neutral(modulation: nn.Linear) -> None:

@@ -29,6 +29,7 @@ from backends.networks.mobilestylegan import (
     Head,
     Mapping,
     Modulation,
+    after_row,
     inverse_haar,
 )
 
@@ -158,10 +159,7 @@ class CompactStyleGAN(nn.Module):
         """Maps after what row `layer` sets: an upsampling, a convolution, or at the last row the bands."""
         x = self.first(latents[:, 0])
         for row in range(1, layer + 1):
-            if row == self.layers - 1:
-                return self.head(x, latents[:, row])
-            block = self.blocks[(row - 1) // 3]
-            x = (block.raised, block.conv1, block.conv2)[(row - 1) % 3](x, latents[:, row])
+            x = after_row(self, x, latents, row)
             if row == 3 * LAID and self.layout is not None and self.injection is not None:
                 x = x + self.injection(functional.pixel_unshuffle(self.layout(latents[:, 0]), 2))
         return x

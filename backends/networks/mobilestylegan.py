@@ -175,11 +175,18 @@ def activations(
     """
     x = network.first(latents[:, 0])
     for row in range(1, layer + 1):
-        if row == 3 * len(network.blocks) + 1:
-            return network.head(x, latents[:, row])
-        block = network.blocks[(row - 1) // 3]
-        x = (block.raised, block.conv1, block.conv2)[(row - 1) % 3](x, latents[:, row])
+        x = after_row(network, x, latents, row)
     return x
+
+
+def after_row(
+    network: Any, x: Float[Tensor, "n inputs _ _"], latents: Float[Tensor, "n layers dim"], row: int
+) -> Float[Tensor, "n outputs _ _"]:
+    """What row `row` (not the first) makes of the maps after the row before."""
+    if row == 3 * len(network.blocks) + 1:
+        return network.head(x, latents[:, row])
+    block = network.blocks[(row - 1) // 3]
+    return (block.raised, block.conv1, block.conv2)[(row - 1) % 3](x, latents[:, row])
 
 
 class MobileStyleGAN(nn.Module):
