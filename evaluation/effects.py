@@ -1,6 +1,7 @@
 """What a step along each direction does to every score, on the same samples for all directions."""
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -65,6 +66,21 @@ class Measure:
         if self.evaluation.identity == "features":
             near = float(torch.pdist(descriptors).square().quantile(NEAR))
         return Base(scores, scores.std(0).clamp(min=1e-6), descriptors, near)
+
+    def more(self, times: int) -> "Measure":
+        """The same on `times` as many samples, none of which are these."""
+        seed = self.evaluation.seed + self.evaluation.samples
+        samples = times * self.evaluation.samples
+        return Measure(self.generator, replace(self.evaluation, seed=seed, samples=samples))
+
+    def having(self, score: str, sign: int, most: int) -> "Measure":
+        """The same on the first samples that have (sign 1) or lack (-1) what a score measures in log-odds."""
+        chosen = (sign * self.base.scores[:, self.names.index(score)] > 0).nonzero()[:most, 0]
+        some = copy(self)
+        some.latents = self.latents[chosen]
+        base = replace(self.base, scores=self.base.scores[chosen], descriptors=self.base.descriptors[chosen])
+        some.__dict__["base"] = base
+        return some
 
     def effect(self, direction: Direction) -> Effect:
         """The mean effect of one step."""

@@ -31,6 +31,10 @@ class Evaluation:
         default_factory=dict
     )  # direction -> the score it promises; "-young" = less
 
+    # directions whose score is in log-odds, and which most pictures have nothing of: whether less of it works
+    # is asked of those that have it
+    rare: list[str] = field(default_factory=list)
+
     def promise(self, slider: str) -> tuple[str, int]:
         """Score and sign of a direction of `sliders`."""
         score = self.sliders[slider]

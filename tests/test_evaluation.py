@@ -120,6 +120,24 @@ def test_sliders_keep_what_their_names_promise_or_not(toy, settings, tmp_path):
     assert len((tmp_path / "sliders.csv").read_text().splitlines()) == 4
 
 
+def test_taking_away_what_is_rare_is_tried_on_pictures_that_have_it(toy, settings):
+    settings.sliders, settings.rare, settings.samples = {"warmer": "warmth"}, ["warmer"], 6
+    measure = Measure(toy.generator, settings)
+    crowd = measure.more(sliders.MORE)
+    warm = crowd.base.scores[:, measure.names.index("warmth")] > 0
+    having = crowd.having("warmth", 1, 60)
+    assert 0 < len(having.latents) == int(warm.sum()) < 60 == len(crowd.latents)
+    assert torch.equal(having.latents, crowd.latents[warm])
+    assert torch.equal(crowd.having("warmth", -1, 3).latents, crowd.latents[~warm][:3])
+    changes, same = having.moved(brighter(toy), torch.zeros(len(having.latents)))
+    assert changes.abs().max() < 1e-3
+    assert same.all()
+    still = Direction.linear("warmer", torch.zeros(6, 16), -1, 1)
+    [found] = sliders.ends(measure, {"warmer": still})
+    assert found.owners == min(6, len(having.latents))
+    assert f"(of {found.owners} that have it)" in sliders._line(found)
+
+
 def test_report_writes_tables_and_names_that_the_page_finds(toy, settings, tmp_path):
     assert evaluation.names(toy, "SeFa") == {}
     [summary] = report(toy, settings, sources(toy, settings, ["SeFa"]), tmp_path / "out")

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 PANEL = ["source", "layers", "count", "keep"]
+ZERO = "(work) => { window.zero?.(); return [work]; }"
 MOVES = "(work) => [work, window.moves?.()]"  # of ui/sliders.js, once the tab with the sliders is there
 WORK = ["work", "original", "inversion", "edited", "sliders", "status"]  # what `Handlers.show` sets
 # what `Handlers.settings` sets
@@ -196,7 +197,7 @@ class Page:
         )
         for event in (arranged, kept):
             self._illustrate(on, event)
-        on([get["reset"].click], self.sliders.reset, ["work"], [*shown, "edited"])
+        on([get["reset"].click], self.sliders.reset, ["work"], [*shown, "edited"], js=ZERO)
 
     def _wire_keep(self, on: Wiring) -> None:
         get = self.widgets

@@ -35,6 +35,12 @@ window.moves = () => ({
   drawn: props.sheet?.rows || 0,  // thumbnails that are here already
 });
 
+// At once, not when the server answers: a request that a drag still has to send speaks of zeros, too.
+window.zero = () => {
+  unsettled = false;
+  for (const row of rows.slice(0, shown)) if (!(window.sliding && grip?.row === row)) put(row, 0);
+};
+
 const listen = (row) => {
   const { range, number } = row;
   const hold = () => { grip = { row, identity: row.is.identity }; };

@@ -103,6 +103,23 @@ def test_no_answer_moves_a_slider_that_is_held(page):
     page.wait_for_function("document.querySelector('#edited img.shown').naturalWidth === 64")
 
 
+def test_a_reset_is_the_last_word_also_with_moves_under_way(page):
+    """The first move is being drawn and the second waits for it when all sliders are reset."""
+    hasty = """bar => {
+        for (const value of [1, 2]) { bar.value = value; bar.dispatchEvent(new Event("input")); }
+        document.querySelector("#reset").click();
+    }"""
+    for _ in range(3):
+        bar(page, 1).evaluate(hasty)
+        page.locator("#status", has_text="All sliders are at zero.").wait_for()
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(300)
+        described(page, "The picture before any edit")
+        assert values(page) == [0] * 6
+        page.locator("#slider1 .thumb.plus").click()
+        described(page, "Edited picture: SeFa/SeFa 2 +2.0")
+
+
 def test_the_server_believes_no_browser(page):
     with page.expect_request(lambda request: request.url.endswith("/run/predict")) as told:
         bar(page, 0).focus()
