@@ -74,7 +74,7 @@ class Measure:
         return Measure(self.generator, replace(self.evaluation, seed=seed, samples=samples))
 
     def having(self, score: str, sign: int, most: int) -> "Measure":
-        """The same on the first samples that have (sign 1) or lack (-1) what a score measures in log-odds."""
+        """The same on the first samples that have (sign 1) or lack (-1) what a score says in log-odds."""
         chosen = (sign * self.base.scores[:, self.names.index(score)] > 0).nonzero()[:most, 0]
         some = copy(self)
         some.latents = self.latents[chosen]

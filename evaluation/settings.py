@@ -31,9 +31,9 @@ class Evaluation:
         default_factory=dict
     )  # direction -> the score it promises; "-young" = less
 
-    # directions whose score is in log-odds, and which most pictures have nothing of: whether less of it works
-    # is asked of those that have it
-    rare: list[str] = field(default_factory=list)
+    # directions whose score is in log-odds of something that a picture has or has not: more of it is asked
+    # of pictures that have it not, less of those that have it
+    binary: list[str] = field(default_factory=list)
 
     def promise(self, slider: str) -> tuple[str, int]:
         """Score and sign of a direction of `sliders`."""

@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from directions import Direction
 from evaluation.effects import Measure
+from evaluation.settings import Evaluation
 
 CLEAR = 0.25  # standard deviations of the score that count as a change
 ENOUGH = 0.9  # share of the pictures on which an end must do what the name says
-MORE = 10  # times as many samples are searched for those that have what is rare
+MORE = 10  # times as many samples are searched for those that have, or lack, something
 FEW = 5  # of them are not enough to judge by: then all samples are asked
 
 
@@ -31,7 +32,8 @@ class Ends:
     change_high: float
     same_low: float  # share of the pictures that still show the same person
     same_high: float
-    owners: int = 0  # pictures that have what is rare, which the lower end was tried on; 0 = on all samples
+    tried_low: int  # pictures; those that have what is taken away, where the evaluation calls it binary
+    tried_high: int  # those that have it not
 
     @property
     def kept(self) -> bool:
@@ -42,42 +44,41 @@ class Ends:
 def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[Ends]:
     """Of those directions for which the evaluation says what their names promise.
 
-    The end that takes something rare away is tried on pictures that have it, as many as there are samples or
-    as can be found among `MORE` times as many.
+    What a picture has or has not is taken away from pictures that have it and added to others, as many as
+    there are samples or as can be found among `MORE` times as many.
     """
-    promised, rare = measure.evaluation.sliders, measure.evaluation.rare
+    promised, binary = measure.evaluation.sliders, measure.evaluation.binary
     listed = [name for name in directions if name in promised]
-    crowd = measure.more(MORE) if set(listed) & set(rare) else measure
+    crowd = measure.more(MORE) if set(listed) & set(binary) else measure
     found = []
     for name in tqdm(listed, "sliders", disable=None):
-        owners = None
-        if name in rare:
-            having = crowd.having(*measure.evaluation.promise(name), most=measure.evaluation.samples)
-            owners = having if len(having.latents) >= FEW else None
-        found.append(_ends(measure, directions[name], owners))
+        asked = measure, measure
+        if name in binary:
+            score, sign = measure.evaluation.promise(name)
+            some = [crowd.having(score, way, measure.evaluation.samples) for way in (sign, -sign)]
+            asked = tuple(each if len(each.latents) >= FEW else measure for each in some)
+        found.append(_ends(measure.evaluation, directions[name], *asked))
     return found
 
 
-def _ends(measure: Measure, direction: Direction, owners: Measure | None) -> Ends:
-    score, sign = measure.evaluation.promise(direction.name)
-    column = measure.names.index(score)
+def _ends(evaluation: Evaluation, direction: Direction, lower: Measure, upper: Measure) -> Ends:
+    """The lower end on the samples of one measurement, the upper on those of another."""
+    score, sign = evaluation.promise(direction.name)
     figures = []
-    for asked, strength, way in (
-        (owners or measure, direction.low, -sign),
-        (measure, direction.high, sign),
-    ):
-        changes, same = asked.moved(direction, torch.full((len(asked.latents),), strength))
-        promised = way * changes[:, column]
-        right = float((promised > CLEAR).float().mean())
-        figures.append((right, float(changes[:, column].mean()), float(same.float().mean())))
+    for measure, strength, way in ((lower, direction.low, -sign), (upper, direction.high, sign)):
+        changes, same = measure.moved(direction, torch.full((len(measure.latents),), strength))
+        change = changes[:, measure.names.index(score)]
+        right = float((way * change > CLEAR).float().mean())
+        figures.append((right, float(change.mean()), float(same.float().mean())))
     low, high = figures
     return Ends(
         direction.name,
-        measure.evaluation.sliders[direction.name],
+        evaluation.sliders[direction.name],
         direction.low,
         direction.high,
         *(round(number, 3) for pair in zip(low, high, strict=True) for number in pair),
-        owners=len(owners.latents) if owners else 0,
+        tried_low=len(lower.latents),
+        tried_high=len(upper.latents),
     )
 
 
@@ -89,17 +90,16 @@ def write(out: Path, found: list[Ends]) -> None:
         writer.writeheader()
         writer.writerows(asdict(row) for row in found)
     lines = [
-        "| slider | ends | right at the lower, upper end | mean change | same person | name kept |",
-        "|--|--|--|--|--|--|",
+        "| slider | ends | pictures | right at lower, upper end | mean change | same person | name kept |",
+        "|--|--|--|--|--|--|--|",
     ]
     lines += [_line(row) for row in found]
     (out / "sliders.md").write_text("\n".join(lines) + "\n")
 
 
 def _line(row: Ends) -> str:
-    owners = f" (of {row.owners} that have it)" if row.owners else ""
     return (
-        f"| {row.slider} | {row.low:g}, {row.high:g} | {row.right_low:.0%}{owners}, {row.right_high:.0%} "
-        f"| {row.change_low:+.1f}, {row.change_high:+.1f} | {row.same_low:.0%}, {row.same_high:.0%} "
-        f"| {'yes' if row.kept else 'no'} |"
+        f"| {row.slider} | {row.low:g}, {row.high:g} | {row.tried_low}, {row.tried_high} "
+        f"| {row.right_low:.0%}, {row.right_high:.0%} | {row.change_low:+.1f}, {row.change_high:+.1f} "
+        f"| {row.same_low:.0%}, {row.same_high:.0%} | {'yes' if row.kept else 'no'} |"
     )

@@ -120,8 +120,8 @@ def test_sliders_keep_what_their_names_promise_or_not(toy, settings, tmp_path):
     assert len((tmp_path / "sliders.csv").read_text().splitlines()) == 4
 
 
-def test_taking_away_what_is_rare_is_tried_on_pictures_that_have_it(toy, settings):
-    settings.sliders, settings.rare, settings.samples = {"warmer": "warmth"}, ["warmer"], 6
+def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_others(toy, settings):
+    settings.sliders, settings.binary, settings.samples = {"warmer": "warmth"}, ["warmer"], 6
     measure = Measure(toy.generator, settings)
     crowd = measure.more(sliders.MORE)
     warm = crowd.base.scores[:, measure.names.index("warmth")] > 0
@@ -134,8 +134,9 @@ def test_taking_away_what_is_rare_is_tried_on_pictures_that_have_it(toy, setting
     assert same.all()
     still = Direction.linear("warmer", torch.zeros(6, 16), -1, 1)
     [found] = sliders.ends(measure, {"warmer": still})
-    assert found.owners == min(6, len(having.latents))
-    assert f"(of {found.owners} that have it)" in sliders._line(found)
+    assert found.tried_low == min(6, int(warm.sum()))
+    assert found.tried_high == min(6, int((~warm).sum()))
+    assert f"| {found.tried_low}, {found.tried_high} |" in sliders._line(found)
 
 
 def test_report_writes_tables_and_names_that_the_page_finds(toy, settings, tmp_path):

@@ -43,7 +43,8 @@ class Recipe:
     directions: int = 32  # K
     depth: int = 3  # linear layers of a nonlinear model; 1 = as the models that the authors released
     components: int = 0  # principal components of W that moves are made of, see `basis`; 0 = any move
-    alpha: list[float] = field(default_factory=lambda: [0.1, 0.1])  # a move's length, uniform between these
+    # a move's length, uniform between these; with `components` in standard deviations of W
+    alpha: list[float] = field(default_factory=lambda: [0.1, 0.1])
     temperature: float = 0.5  # multiplies similarities
     edited: str = "all"  # layers that move
     truncation: float = 0.7
@@ -176,7 +177,7 @@ def changes(
     seeds = [recipe.seed * 10**8 + step * recipe.batch + i for i in range(recipe.batch)]
     latents = generator.sample(seeds, recipe.truncation)
     chosen = parse_layers(recipe.edited, generator.layers, generator.size)
-    moves = functional.normalize(model(latents[:, chosen[0]]) @ frame, dim=2)  # (count, n, dim)
+    moves = functional.normalize(model(latents[:, chosen[0]]), dim=2) @ frame  # (count, n, dim)
     source, low, high = torch.Generator().manual_seed(step), min(recipe.alpha), max(recipe.alpha)
     alpha = low + (high - low) * torch.rand(len(moves), generator=source).to(moves)
     with torch.no_grad():

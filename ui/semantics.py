@@ -8,7 +8,7 @@ from evaluation import naming
 from evaluation.naming import Named
 from ui.links import Panel
 
-POOL = 24  # sliders on the page; more directions than that are not offered at once
+POOL = 32  # sliders on the page; more directions than that are not offered at once
 KEEP = " | keep "  # between an attribute and those that stay as they are (directions/interfacegan.py)
 
 
