@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from backends.generators.toy import Toy
@@ -92,11 +93,28 @@ def test_a_folder_of_another_run_is_refused(config):
         latentclr.run(config, ["steps=10", "directions=5"])
 
 
+def test_no_two_directions_are_alike(config):
+    """Also not when training begins with copies, and the loss alone would leave them."""
+    model = latentclr.Global(3, 10, orthogonal=True)
+    with torch.no_grad():
+        model.params[1] = model.params[0] + 0.01 * torch.randn(10)
+    torch.testing.assert_close(model.vectors() @ model.vectors().T, torch.eye(3), atol=1e-4, rtol=0)
+    file = latentclr.run(config, ["orthogonal=true"])
+    recipe = latentclr.read(latentclr.Recipe, config)
+    moves = load_file(file)["params"] @ torch.linalg.pinv(latentclr.basis(Toy(size=16), recipe))
+    cosines = functional.normalize(moves, dim=1) @ functional.normalize(moves, dim=1).T
+    torch.testing.assert_close(cosines, torch.eye(4), atol=1e-3, rtol=0)
+    for wrong, message in [(["model=linear"], "model: global"), (["directions=13"], "no more than 12")]:
+        with pytest.raises(ConfigError, match=message):
+            latentclr.run(config, ["orthogonal=true", *wrong])
+
+
 def test_folding_keeps_what_a_model_does():
     basis = torch.randn(10, 16, generator=torch.Generator().manual_seed(1))
     w = torch.randn(5, 16, generator=torch.Generator().manual_seed(2))
     for model in (
         latentclr.Global(3, 10),
+        latentclr.Global(3, 10, orthogonal=True),
         latentclr.Conditional(3, 16, 10),
         latentclr.Conditional(3, 16, 10, depth=3),
     ):

@@ -43,6 +43,7 @@ class Recipe:
     directions: int = 32  # K
     depth: int = 3  # linear layers of a nonlinear model; 1 = as the models that the authors released
     components: int = 0  # principal components of W that moves are made of, see `basis`; 0 = any move
+    orthogonal: bool = False  # global model: no two directions alike; with `components` they are uncorrelated
     # a move's length, uniform between these; with `components` in standard deviations of W
     alpha: list[float] = field(default_factory=lambda: [0.1, 0.1])
     temperature: float = 0.5  # multiplies similarities
@@ -59,19 +60,28 @@ class Recipe:
 
 
 class Global(nn.Module):
-    """A vector per direction, the same for all latents (section 3.1)."""
+    """A vector per direction, the same for all latents (section 3.1).
 
-    def __init__(self, count: int, dim: int) -> None:
+    The paper's loss is a mean over all other directions, which a few copies of a good one hardly raise. With
+    `orthogonal` there are no copies: the vectors are the rows of Q in the QR decomposition of the parameters.
+    """
+
+    def __init__(self, count: int, dim: int, orthogonal: bool = False) -> None:
         super().__init__()
         self.params = nn.Parameter(torch.randn(count, dim))
+        self.orthogonal = orthogonal
+
+    def vectors(self) -> Float[Tensor, "count dim"]:
+        return torch.linalg.qr(self.params.T).Q.T if self.orthogonal else self.params
 
     def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n dim"]:
-        return self.params[:, None].expand(-1, len(w), -1)
+        return self.vectors()[:, None].expand(-1, len(w), -1)
 
     @torch.no_grad()
     def fold(self, basis: Float[Tensor, "k dim"]) -> None:
         """From coordinates along the rows of `basis` to latents."""
-        self.params = nn.Parameter(self.params @ basis)
+        self.params = nn.Parameter(self.vectors() @ basis)
+        self.orthogonal = False
 
 
 class Conditional(nn.Module):
@@ -128,6 +138,8 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
     recipe = read(Recipe, Path(config), overrides)
     if recipe.batch < 2 or recipe.directions < 2:
         raise ConfigError("latentclr: contrasts need batch and directions of at least 2")
+    if recipe.orthogonal and recipe.model != "global":
+        raise ConfigError("latentclr: `orthogonal` is for model: global")
     generator = build(Generator, recipe.generator, "generator")
     torch.manual_seed(recipe.seed)
     frame = basis(generator, recipe)
@@ -152,7 +164,9 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
 
 def build_model(recipe: Recipe, outputs: int, dim: int) -> Global | Conditional:
     if recipe.model == "global":
-        return Global(recipe.directions, outputs).to(device())
+        if recipe.orthogonal and recipe.directions > outputs:
+            raise ConfigError(f"latentclr: no more than {outputs} directions are orthogonal to each other")
+        return Global(recipe.directions, outputs, recipe.orthogonal).to(device())
     depth = recipe.depth if recipe.model == "nonlinear" else 1
     return Conditional(recipe.directions, dim, outputs, depth).to(device())
 
