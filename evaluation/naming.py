@@ -19,7 +19,10 @@ from evaluation.settings import Evaluation
 
 ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 SHIPPED = ROOT / "configs" / "evaluation" / "names"
-WEAK = 0.25  # standard deviations a step: a direction with less in its best score does nothing worth a name
+WEAK = (
+    0.75  # standard deviations: a slider whose best score changes less at its end does nothing worth a name
+)
+USUAL = 3.0  # strength at the end of most sliders; shorter ones are judged as if they went so far
 BROKEN = 0.5  # share of pictures that must still show the same person, or else an impure direction destroys
 
 
@@ -75,15 +78,26 @@ def _default(field: Field[Any]) -> object:
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
-def name(direction: str, effect: Effect, evaluation: Evaluation, scores: list[str]) -> Named:
-    """The name of one direction. One that has a name instead of a number keeps it, and is only judged."""
+def name(
+    direction: str, effect: Effect, evaluation: Evaluation, scores: list[str], end: float = USUAL
+) -> Named:
+    """The name of one direction whose slider goes to `end`.
+
+    One that has a name instead of a number keeps it, and is only judged.
+    """
     columns = [scores.index(score) for score in evaluation.words]
     changes = effect.changes[columns]
     best = int(changes.abs().argmax())
     size, purity = float(changes[best].abs()) / evaluation.step, effect.purity(columns)
     more, less = evaluation.words[scores[columns[best]]]
     word = more if changes[best] > 0 else less
-    kind = "weak" if size < WEAK else "destroys" if effect.identity < BROKEN and purity < 0.3 else "named"
+    kind = (
+        "weak"
+        if size * max(end, USUAL) < WEAK
+        else "destroys"
+        if effect.identity < BROKEN and purity < 0.3
+        else "named"
+    )
     word = {"weak": "hardly anything", "destroys": "destroys"}.get(kind, word)
     label = direction if not direction[-1].isdecimal() else f"{word} ({direction})"
     return Named(label, round(purity, 3), round(size, 3), round(effect.identity, 3), kind)

@@ -50,7 +50,8 @@ def report(
         if not listed:
             continue
         effects = measured.effects(measure, listed, label)
-        named = {n: naming.name(n, effect, evaluation, scores) for n, effect in effects.items()}
+        ends = {d.name: d.high for d in listed}
+        named = {n: naming.name(n, effect, evaluation, scores, ends[n]) for n, effect in effects.items()}
         mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]
         rows += mine
         summaries.append(tables.summary(label, mine, columns))

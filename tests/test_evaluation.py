@@ -45,6 +45,8 @@ def test_names_say_what_changes_most_and_which_way(settings):
     assert named.label == "darker (SeFa 3)"
     assert named.purity == pytest.approx(0.64 / 0.68, abs=1e-3)
     assert naming.name("SeFa 1", effect(0.05, 0.1), settings, scores).kind == "weak"
+    assert naming.name("1:2", effect(0.05, 0.2), settings, scores, end=2.0).kind == "weak"
+    assert naming.name("1:2", effect(0.05, 0.2), settings, scores, end=6.0).kind == "named"
     assert naming.name("smile", effect(0.1, 0.9), settings, scores).label == "smile"
 
 
