@@ -2,14 +2,14 @@
 and what a generator trained here can do.
 
     python cli.py evaluate directions --domain faces --out evaluation
-    python cli.py evaluate sliders --domain faces --samples 40 --out evaluation
+    python cli.py evaluate sliders --domain faces --samples 20 --seed 510000 --out evaluation
     python cli.py evaluate generator --domain cats --photographs cats.zip --out evaluation
 
 `directions` writes directions.csv (all scores), directions.md (summary of the sources, names) and
 directions.png (the table in colours), and keeps the names for the page; what was measured before is taken
-from the cache. `sliders` tries both ends of every slider whose name promises something. Samples and step are
-those of configs/evaluation/. `generator` writes uncurated samples, their nearest training photographs,
-inversions of photographs that training did not see, and figures.csv.
+from the cache. `sliders` tries both ends of every slider whose name promises something. Samples, seed and
+step are those of configs/evaluation/. `generator` writes uncurated samples, their nearest training
+photographs, inversions of photographs that training did not see, and figures.csv.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", action="append", help="only this source of directions; may be repeated")
     parser.add_argument("--count", type=int, help="how many directions of a source at most")
     parser.add_argument("--samples", type=int, help="samples that every direction is tried on")
+    parser.add_argument("--seed", type=int, help="of the first of them")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
     parser.add_argument("--names", type=Path, help="JSON file for the names (default: in the cache)")
     parser.add_argument(
@@ -45,20 +46,15 @@ def run(options: argparse.Namespace) -> int:
     editor = load_editor(options)
     if options.what == "generator":
         return _generator(options, editor)
-    overrides = {"samples": options.samples} if options.samples else {}
+    given = {"samples": options.samples, "seed": options.seed}
+    overrides = {name: value for name, value in given.items() if value is not None}
     evaluation = settings.read(editor.name, **overrides)
-    chosen = report.sources(editor, evaluation, options.source or ())
     if options.what == "directions":
+        chosen = report.sources(editor, evaluation, options.source or ())
         report.report(editor, evaluation, chosen, options.out, options.count, options.names)
         return 0
-    measure = Measure(editor.generator, evaluation)
-    listed = [
-        d
-        for source in chosen.values()
-        if source.keepable(editor.generator)
-        for d in source.directions(editor.generator)
-    ]
-    sliders.write(options.out, sliders.ends(measure, {d.name: d for d in listed[: options.count]}))
+    listed = report.promising(editor, evaluation, options.source or (), options.count)
+    sliders.write(options.out, sliders.ends(Measure(editor.generator, evaluation), listed))
     return 0
 
 

@@ -19,9 +19,7 @@ from evaluation.settings import Evaluation
 
 ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 SHIPPED = ROOT / "configs" / "evaluation" / "names"
-WEAK = (
-    0.75  # standard deviations: a slider whose best score changes less at its end does nothing worth a name
-)
+WEAK = 0.75  # standard deviations: what changes no score by more at the end of its slider has no name
 USUAL = 3.0  # strength at the end of most sliders; shorter ones are judged as if they went so far
 BROKEN = 0.5  # share of pictures that must still show the same person, or else an impure direction destroys
 
@@ -83,22 +81,19 @@ def name(
 ) -> Named:
     """The name of one direction whose slider goes to `end`.
 
-    One that has a name instead of a number keeps it, and is only judged.
+    One that has a name instead of a number keeps it, and is judged by what `sliders` says that it promises.
     """
     columns = [scores.index(score) for score in evaluation.words]
-    changes = effect.changes[columns]
-    best = int(changes.abs().argmax())
-    size, purity = float(changes[best].abs()) / evaluation.step, effect.purity(columns)
-    more, less = evaluation.words[scores[columns[best]]]
-    word = more if changes[best] > 0 else less
-    kind = (
-        "weak"
-        if size * max(end, USUAL) < WEAK
-        else "destroys"
-        if effect.identity < BROKEN and purity < 0.3
-        else "named"
-    )
-    word = {"weak": "hardly anything", "destroys": "destroys"}.get(kind, word)
+    best = max(columns, key=lambda column: abs(float(effect.changes[column])))
+    if promised := direction in evaluation.sliders:
+        best = scores.index(evaluation.promise(direction)[0])
+    change = float(effect.changes[best])
+    everything = float(effect.changes[sorted({*columns, best})].square().sum())
+    size, purity = abs(change) / evaluation.step, change**2 / max(everything, 1e-12)
+    broken = effect.identity < BROKEN and purity < 0.3
+    kind = "weak" if size * max(end, USUAL) < WEAK else "destroys" if broken else "named"
+    known = {"weak": "hardly anything", "destroys": "destroys"}
+    word = "" if promised else known.get(kind) or evaluation.words[scores[best]][change < 0]
     label = direction if not direction[-1].isdecimal() else f"{word} ({direction})"
     return Named(label, round(purity, 3), round(size, 3), round(effect.identity, 3), kind)
 

@@ -31,6 +31,18 @@ def sources(editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = ()) 
     return {label: found[label] for label in wanted or found}
 
 
+def promising(
+    editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = (), count: int | None = None
+) -> dict[str, Direction]:
+    """Directions with names of their own, of the page's sources or of those that are wanted.
+
+    Sources that are only compared with have directions of the same names, which are not on the page.
+    """
+    chosen = sources(editor, evaluation, wanted or list(editor.sources)).values()
+    named = [source for source in chosen if source.keepable(editor.generator)]
+    return {d.name: d for source in reversed(named) for d in source.directions(editor.generator)[:count]}
+
+
 def report(
     editor: Editor,
     evaluation: Evaluation,

@@ -1,5 +1,6 @@
 """Measured effects and the names made from them, on the toy domain."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,15 @@ import torch
 
 import evaluation
 from directions import Direction
+from directions._stored import Stored, write
 from editor import Editor
 from evaluation import measured, naming, sliders, tables
 from evaluation.effects import Effect, Measure
-from evaluation.report import report, sources
+from evaluation.report import promising, report, sources
 from evaluation.settings import Evaluation, read
 from plugins import ConfigError
+from ui import thumbnails
+from ui.links import Panel
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -48,6 +52,19 @@ def test_names_say_what_changes_most_and_which_way(settings):
     assert naming.name("1:2", effect(0.05, 0.2), settings, scores, end=2.0).kind == "weak"
     assert naming.name("1:2", effect(0.05, 0.2), settings, scores, end=6.0).kind == "named"
     assert naming.name("smile", effect(0.1, 0.9), settings, scores).label == "smile"
+
+
+def test_what_has_a_name_is_judged_by_its_promise(settings):
+    """Not by whatever it happens to change most, and also by a score that gives no names to others."""
+    scores, settings.sliders = ["brightness", "warmth"], {"dim": "-brightness", "warm": "warmth"}
+    dim = naming.name("dim", effect(-0.5, 0.9), settings, scores)
+    assert (dim.label, dim.effect) == ("dim", 0.5)
+    assert dim.purity == pytest.approx(0.25 / 1.06, abs=1e-3)
+    del settings.words["warmth"]
+    assert naming.name("warm", effect(0.1, 0.9), settings, scores).purity == pytest.approx(
+        0.81 / 0.82, abs=1e-3
+    )
+    assert naming.name("SeFa 1", effect(0.5, 0.9), settings, scores).purity == 1
 
 
 def test_a_zero_move_changes_nothing(toy, settings):
@@ -191,6 +208,23 @@ def test_other_sources_are_compared_and_missing_files_left_out(toy, settings, tm
         sources(toy, settings, ["x"])
 
 
+def test_sliders_are_those_of_the_page(settings, tmp_path):
+    """Also where a source that is only compared with has a direction of the same name."""
+    for name, length in (("mine", 1.0), ("theirs", -1.0)):
+        write(tmp_path / f"{name}.safetensors", {"smile": Stored(torch.full((1, 16), length).double())})
+    yaml = (CONFIGS / "toy.yaml").read_text()
+    mine = {"name": "interfacegan", "file": str(tmp_path / "mine.safetensors")}
+    (tmp_path / "own.yaml").write_text(f"{yaml}  Attributes: {json.dumps(mine)}\n")
+    own = Editor.load("own", tmp_path)
+    settings.sources = {"Others": {"name": "interfacegan", "file": str(tmp_path / "theirs.safetensors")}}
+    steps = {
+        source: promising(own, settings, wanted)["smile"].step(own.generator.mean()).mean() > 0
+        for source, wanted in (("page", ()), ("Others", ["Others"]))
+    }
+    assert steps == {"page": True, "Others": False}
+    assert set(promising(own, settings)) == {"smile"}
+
+
 def test_diversity_of_equal_and_of_different_directions():
     same = [tables.Row("s", str(i), "", effect(1.0, 0.0)) for i in range(3)]
     other = [tables.Row("s", "a", "", effect(1.0, 0.0)), tables.Row("s", "b", "", effect(0.0, 1.0))]
@@ -217,6 +251,15 @@ def test_the_face_domain_ships_named_directions():
     assert len(listed) >= 20
     assert {"older", "smile", "turn right", "look up", "masculine", "eyeglasses", "blond hair"} <= set(listed)
     assert next(iter(editor.sources)) == "Attributes"
-    for source in ("Attributes", "SeFa"):
-        assert evaluation.names(editor, source), f"{source} has no measured names"
     assert set(evaluation.names(editor, "Attributes")) == {f"Attributes/{name}" for name in listed}
+
+
+@pytest.mark.parametrize("domain", ["faces", "cats", "towers"])
+def test_every_source_of_our_own_domains_ships_names_and_thumbnails(domain):
+    editor = Editor.load(domain)
+    for source in editor.sources:
+        named = evaluation.names(editor, source)
+        assert named, f"{source} has no measured names: python cli.py evaluate directions --domain {domain}"
+        panel = Panel(source, editor.source(source).layers)
+        drawn = thumbnails.sheet(editor, panel).rows
+        assert drawn >= len(named), f"{source}: python cli.py thumbnails --domain {domain}"
