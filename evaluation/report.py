@@ -88,4 +88,4 @@ def _write(
     out.mkdir(parents=True, exist_ok=True)
     tables.write_csv(out / "directions.csv", rows, scores)
     (out / "directions.md").write_text(tables.markdown(rows, summaries, scores, columns))
-    tables.picture(rows, scores, columns).save(out / "directions.png")
+    tables.picture(rows, scores, columns).quantize(128).save(out / "directions.png", optimize=True)

@@ -14,7 +14,7 @@ from evaluation.settings import Evaluation
 
 CLEAR = 0.25  # standard deviations of the score that count as a change
 ENOUGH = 0.9  # share of the pictures on which an end must do what the name says
-MORE = 10  # times as many samples are searched for those that have, or lack, something
+MORE = 20  # times as many samples are searched for those that have, or lack, something
 FEW = 5  # of them are not enough to judge by: then all samples are asked
 
 
