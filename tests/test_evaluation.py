@@ -144,8 +144,9 @@ def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_o
     measure = Measure(toy.generator, settings)
     crowd = measure.more(sliders.MORE)
     warm = crowd.base.scores[:, measure.names.index("warmth")] > 0
-    having = crowd.having("warmth", 1, 60)
-    assert 0 < len(having.latents) == int(warm.sum()) < 60 == len(crowd.latents)
+    everyone = 6 * sliders.MORE
+    having = crowd.having("warmth", 1, everyone)
+    assert 0 < len(having.latents) == int(warm.sum()) < everyone == len(crowd.latents)
     assert torch.equal(having.latents, crowd.latents[warm])
     assert torch.equal(crowd.having("warmth", -1, 3).latents, crowd.latents[~warm][:3])
     changes, same = having.moved(brighter(toy), torch.zeros(len(having.latents)))
