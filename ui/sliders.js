@@ -37,7 +37,7 @@ window.moves = () => ({
 
 // At once, not when the server answers: a request that a drag still has to send speaks of zeros, too.
 window.zero = () => {
-  unsettled = false;
+  unsettled = unsettled && window.sliding;
   for (const row of rows.slice(0, shown)) if (!(window.sliding && grip?.row === row)) put(row, 0);
 };
 
