@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     editor = load_editor(options)
     if options.what == "generator":
         return _generator(options, editor)
-    given = {"samples": options.samples, "seed": options.seed}
+    given = {"samples": options.samples or None, "seed": options.seed}
     overrides = {name: value for name, value in given.items() if value is not None}
     evaluation = settings.read(editor.name, **overrides)
     if options.what == "directions":

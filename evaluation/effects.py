@@ -32,10 +32,15 @@ class Effect:
     agreement: Float[Tensor, " scores"]  # share of samples that move the way of the mean
     identity: float  # share of pictures that still show the same person or subject
 
-    def purity(self, columns: list[int]) -> float:
-        """Share of the largest change in all that change: 1 = nothing else does."""
-        squares = self.changes[columns].square()
-        return float(squares.max() / squares.sum().clamp(min=1e-12))
+    def largest(self, columns: list[int]) -> int:
+        """The column that changes most."""
+        return columns[int(self.changes[columns].abs().argmax())]
+
+    def purity(self, columns: list[int], of: int | None = None) -> float:
+        """Share of one change, by default the largest, in all that change: 1 = nothing else does."""
+        wanted = self.largest(columns) if of is None else of
+        squares = self.changes.square()
+        return float(squares[wanted] / squares[sorted({*columns, wanted})].sum().clamp(min=1e-12))
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class Measure:
         self.generator, self.evaluation = generator, evaluation
         self.scorers = evaluation.built()
         self.names = scorers.names(self.scorers)
-        seeds = list(range(evaluation.seed, evaluation.seed + evaluation.samples))
-        self.latents = generator.sample(seeds, evaluation.truncation)
+        self.seeds = list(range(evaluation.seed, evaluation.seed + evaluation.samples))
+        self.latents = generator.sample(self.seeds, evaluation.truncation)
 
     @cached_property
     def base(self) -> Base:
@@ -77,9 +82,10 @@ class Measure:
         """The same on the first samples that have (sign 1) or lack (-1) what a score says in log-odds."""
         chosen = (sign * self.base.scores[:, self.names.index(score)] > 0).nonzero()[:most, 0]
         some = copy(self)
-        some.latents = self.latents[chosen]
-        base = replace(self.base, scores=self.base.scores[chosen], descriptors=self.base.descriptors[chosen])
-        some.__dict__["base"] = base
+        some.seeds, some.latents = [self.seeds[i] for i in chosen], self.latents[chosen]
+        some.base = replace(
+            self.base, scores=self.base.scores[chosen], descriptors=self.base.descriptors[chosen]
+        )
         return some
 
     def effect(self, direction: Direction) -> Effect:
@@ -105,7 +111,7 @@ class Measure:
         scores, descriptors = [], []
         for start in range(0, len(latents), self.evaluation.batch):
             images = scorers.pictures(self.generator, latents[start : start + self.evaluation.batch])
-            names = [f"seed {self.evaluation.seed + i}" for i in range(start, start + len(images))]
+            names = [f"seed {seed}" for seed in self.seeds[start : start + len(images)]]
             scores.append(scorers.score(self.scorers, images, names))
             descriptors.append(self._descriptors(images).cpu())
         return torch.cat(scores), torch.cat(descriptors)

@@ -84,17 +84,16 @@ def name(
     One that has a name instead of a number keeps it, and is judged by what `sliders` says that it promises.
     """
     columns = [scores.index(score) for score in evaluation.words]
-    best = max(columns, key=lambda column: abs(float(effect.changes[column])))
-    if promised := direction in evaluation.sliders:
-        best = scores.index(evaluation.promise(direction)[0])
-    change = float(effect.changes[best])
-    everything = float(effect.changes[sorted({*columns, best})].square().sum())
-    size, purity = abs(change) / evaluation.step, change**2 / max(everything, 1e-12)
+    promised = direction in evaluation.sliders
+    best = scores.index(evaluation.promise(direction)[0]) if promised else effect.largest(columns)
+    change, purity = float(effect.changes[best]), effect.purity(columns, best)
+    size = abs(change) / evaluation.step
     broken = effect.identity < BROKEN and purity < 0.3
     kind = "weak" if size * max(end, USUAL) < WEAK else "destroys" if broken else "named"
-    known = {"weak": "hardly anything", "destroys": "destroys"}
-    word = "" if promised else known.get(kind) or evaluation.words[scores[best]][change < 0]
-    label = direction if not direction[-1].isdecimal() else f"{word} ({direction})"
+    label = direction
+    if not promised and direction[-1].isdecimal():
+        known = {"weak": "hardly anything", "destroys": "destroys"}
+        label = f"{known.get(kind) or evaluation.words[scores[best]][change < 0]} ({direction})"
     return Named(label, round(purity, 3), round(size, 3), round(effect.identity, 3), kind)
 
 

@@ -49,7 +49,7 @@ def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[Ends]:
     """
     promised, binary = measure.evaluation.sliders, measure.evaluation.binary
     listed = [name for name in directions if name in promised]
-    crowd = measure.more(MORE) if set(listed) & set(binary) else measure
+    crowd = measure.more(MORE)  # rendered only if something is binary
     found = []
     for name in tqdm(listed, "sliders", disable=None):
         asked = measure, measure

@@ -149,6 +149,9 @@ def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_o
     assert 0 < len(having.latents) == int(warm.sum()) < everyone == len(crowd.latents)
     assert torch.equal(having.latents, crowd.latents[warm])
     assert torch.equal(crowd.having("warmth", -1, 3).latents, crowd.latents[~warm][:3])
+    assert torch.equal(
+        toy.generator.sample(having.seeds, settings.truncation), having.latents
+    )  # labels by name
     changes, same = having.moved(brighter(toy), torch.zeros(len(having.latents)))
     assert changes.abs().max() < 1e-3
     assert same.all()
