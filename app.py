@@ -17,8 +17,8 @@ if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="semantic-sliders-")
     atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
 
+from config import ConfigError
 from editor import CONFIGS
-from plugins import ConfigError
 from sharing import ShareStore, default_directory
 from ui.layout import CSS, HEAD, Page, theme
 

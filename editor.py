@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
-from yaml import YAMLError
 
 from backends import Backend, Latents
 from backends.aligners import Aligner, Subject
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.photos import to_images, to_pil
+from config import CONFIGS, ConfigError, read
 from directions import Direction, DirectionSource, parse_layers
-from plugins import ConfigError, build, checked
+from plugins import build
 
-CONFIGS = Path(__file__).parent / "configs"
 Edit = dict[str, float]  # direction id -> strength; ids are "source/name" or "source@layers/name"
 
 
@@ -44,16 +41,7 @@ def read_domain(path: Path, overrides: Sequence[str] = ()) -> Domain:
 
     Raises ConfigError naming the file, the key and what would have worked.
     """
-    try:
-        loaded = OmegaConf.load(path)
-        if isinstance(loaded, DictConfig):
-            loaded.merge_with_dotlist(list(overrides))
-        settings = OmegaConf.to_container(loaded, resolve=False)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{path.name}: not readable as YAML: {error}") from error
-    if not isinstance(settings, dict) or not settings:
-        raise ConfigError(f"{path.name}: expected a mapping with title, generator, inverters and directions")
-    domain = checked(Domain, {str(key): value for key, value in settings.items()}, path.name)
+    domain = read(Domain, path, overrides)
     for key in ("inverters", "directions"):
         if not getattr(domain, key):
             raise ConfigError(f"{path.name}: {key}: needs at least one entry, as in `SeFa: {{name: sefa}}`")

@@ -4,24 +4,14 @@
 config can reach nothing else: there is no import path to abuse (compare Hydra's `_target_`).
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from config import ConfigError, checked
 
 Kind = TypeVar("Kind")
-
-# A YAML from somebody else must not be able to read the environment (`${oc.env:TOKEN}`).
-OmegaConf.clear_resolver("oc.env")
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message says what would have worked."""
 
 
 def names(kind: type) -> list[str]:
@@ -45,30 +35,6 @@ def find(kind: type[Kind], name: object) -> type[Kind]:
             f"{module.__name__} must define exactly one {kind.__name__}, it defines {len(found)}"
         )
     return found[0]
-
-
-def checked(schema: type[Kind], settings: Mapping[str, Any], where: str = "") -> Kind:
-    """An instance of the dataclass `schema` with `settings`: its fields are the keys, their types the schema.
-
-    Raises ConfigError for keys that are unknown, missing or of the wrong type, naming `where` and the key.
-    """
-    known = [f.name for f in fields(schema) if f.init]  # type: ignore[arg-type]
-    unknown = [key for key in settings if key not in known]
-    place = f"{where}: " if where else ""
-    if unknown:
-        raise ConfigError(
-            f"{place}unknown setting {unknown[0]!r} for {schema.__name__}; "
-            f"it takes: {', '.join(known) or 'none'}"
-        )
-    try:
-        built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(settings)))
-    except OmegaConfBaseException as error:
-        key = f"{error.full_key!r}: " if error.full_key else ""
-        reason = re.split(r"\n\s*full_key", str(error))[0]
-        raise ConfigError(f"{place}{schema.__name__} setting {key}{reason}") from error
-    except (TypeError, ValueError) as error:  # a plugin's own __post_init__ check
-        raise ConfigError(f"{place}{schema.__name__}: {error}") from error
-    return built  # type: ignore[return-value]
 
 
 def build(kind: type[Kind], settings: object, where: str = "") -> Kind:

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
+import config
 import plugins
 from backends.sources import Member, Source
 
@@ -59,39 +56,33 @@ class Entry:
 
 
 def load(file: Path = FILE) -> dict[str, Entry]:
-    """The entries of a manifest by name. Raises plugins.ConfigError, which names file, entry and key."""
-    try:
-        raw = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise plugins.ConfigError(f"{file.name}: not a manifest: {error}") from error
-    if not isinstance(raw, dict):
-        raise plugins.ConfigError(f"{file.name}: expected a mapping of names to entries")
-    return {str(name): _entry(str(name), settings, f"{file.name}: {name}") for name, settings in raw.items()}
+    """The entries of a manifest by name. Raises config.ConfigError, which names file, entry and key."""
+    return {
+        name: _entry(name, settings, f"{file.name}: {name}") for name, settings in config.load(file).items()
+    }
 
 
 def _entry(name: str, raw: object, where: str) -> Entry:
     if not re.fullmatch(r"[a-z0-9_]+", name):  # it names a folder of the cache
-        raise plugins.ConfigError(f"{where}: names have lower-case letters, digits and underscores only")
+        raise config.ConfigError(f"{where}: names have lower-case letters, digits and underscores only")
     if not isinstance(raw, Mapping):
-        raise plugins.ConfigError(
-            f"{where}: expected a mapping with description, licence, source and members"
-        )
-    settings = plugins.checked(Settings, {str(key): value for key, value in raw.items()}, where)
+        raise config.ConfigError(f"{where}: expected a mapping with description, licence, source and members")
+    settings = config.checked(Settings, {str(key): value for key, value in raw.items()}, where)
     for member in settings.members:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", member) or member.startswith("state."):
-            raise plugins.ConfigError(
+            raise config.ConfigError(
                 f"{where}: members: {member!r} cannot be the name of a file in the cache"
             )
     if not settings.members:
-        raise plugins.ConfigError(f"{where}: members: at least one is needed")
+        raise config.ConfigError(f"{where}: members: at least one is needed")
     members = {
-        key: plugins.checked(Member, member, f"{where}: members: {key}")
+        key: config.checked(Member, member, f"{where}: members: {key}")
         for key, member in settings.members.items()
     }
     source = plugins.build(Source, settings.source, f"{where}: source")  # type: ignore[type-abstract]
     for key, member in members.items():
         if not member.sha256 and not source.pinned:
-            raise plugins.ConfigError(f"{where}: members: {key}: sha256 is needed for files of this source")
+            raise config.ConfigError(f"{where}: members: {key}: sha256 is needed for files of this source")
     return Entry(
         name, settings.description, settings.licence, source, members, settings.converter, settings.optional
     )

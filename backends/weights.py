@@ -58,7 +58,7 @@ class Status:
 
 
 def entries() -> dict[str, Entry]:
-    """The manifest. Raises plugins.ConfigError."""
+    """The manifest. Raises config.ConfigError."""
     return _entries(manifest.FILE)
 
 

@@ -10,9 +10,9 @@ from backends.checkpoints import CheckpointError
 from backends.inverters import Inversion
 from backends.photos import PhotoError
 from backends.weights import WeightsError
+from config import ConfigError
 from editor import CONFIGS, Edit, Editor
 from latents import LatentsError
-from plugins import ConfigError
 
 # What a user can mend. Anything else is our bug, and its traceback is wanted.
 Mistakes = (AlignmentError, CheckpointError, ConfigError, LatentsError, PhotoError, WeightsError, OSError)

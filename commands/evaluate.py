@@ -63,7 +63,7 @@ def _generator(options: argparse.Namespace, editor: "Editor") -> int:
     from backends import weights
     from backends.generators.compact import Compact
     from backends.networks import compact_stylegan
-    from plugins import ConfigError
+    from config import ConfigError
     from training.data import Data
     from training.report import Report, report
     from training.unseen import Unseen, unseen

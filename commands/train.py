@@ -25,10 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say where the result is."""
-    from plugins import ConfigError
-    from training import recipes
+    from config import ConfigError, load
 
-    trainer = recipes.settings(options.config, options.overrides).get("trainer", "")
+    trainer = load(options.config, options.overrides).get("trainer", "")
     if trainer and trainer not in TRAINERS:
         raise ConfigError(
             f"{options.config.name}: trainer: {trainer!r}; expected one of {', '.join(TRAINERS)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from commands._common import start_arguments, starting_point
-from plugins import ConfigError
+from config import ConfigError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backends import Latents
 from backends.generators import Generator
-from plugins import ConfigError
+from config import ConfigError
 
 
 @dataclass(frozen=True)

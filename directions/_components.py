@@ -17,17 +17,16 @@ from torch import Tensor
 
 from backends.checkpoints import CheckpointError, containers
 from backends.generators import Generator
+from config import ConfigError, resolve
 from directions._numbered import Components
-from plugins import ConfigError
 
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 LIMIT = 256 * 2**20  # bytes of a file; GANSpace's own have at most a few megabytes
 ENTRIES = ("comp", "std", "lat_comp", "lat_stdev", "eigvec")  # the arrays that are read
 
 
 def read(file: str, generator: Generator) -> Components:
     """The directions of a file, for latents of this generator. Raises ConfigError."""
-    path = ROOT / Path(file).expanduser()
+    path = resolve(file)
     if not path.is_file():
         raise ConfigError(f"{path.name}: there is no such file of directions")
     components = _read(path, path.stat().st_mtime_ns)

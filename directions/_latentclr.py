@@ -19,9 +19,8 @@ from torch import Tensor
 
 from backends.checkpoints import CheckpointError, containers
 from backends.checkpoints.layouts import tensors
-from plugins import ConfigError
+from config import ConfigError, resolve
 
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 EPSILON = 1e-5  # of the batch normalisation
 
 State = dict[str, Tensor]
@@ -63,7 +62,7 @@ def _depth(state: State) -> int:
 
 def read(file: str) -> list[Move]:
     """The directions of a `model.pt`; nothing in it is executed. Raises ConfigError."""
-    path = ROOT / Path(file).expanduser()
+    path = resolve(file)
     if not path.is_file():
         raise ConfigError(f"{path.name}: there is no such file of directions")
     return _read(path, path.stat().st_mtime_ns)

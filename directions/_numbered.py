@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
+from config import ConfigError
 from directions import Direction, DirectionSource, on_layers, parse_layers
 from directions._statistics import spread
-from plugins import ConfigError
 
 
 @dataclass(frozen=True)

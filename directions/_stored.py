@@ -23,11 +23,10 @@ from torch import Tensor
 
 from backends.generators import Generator
 from backends.rows import ROW_MAPS
+from config import ConfigError, resolve
 from directions import parse_layers
 from directions._unpickle import load_npy
-from plugins import ConfigError
 
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 NOTES = ("layers", "accuracy", "limit", "note")  # what a file may say of each direction
 
 
@@ -74,7 +73,7 @@ def read(file: str) -> dict[str, Stored]:
 
     `file` is relative to the project's folder unless absolute.
     """
-    path = ROOT / file
+    path = resolve(file)
     readers = {".safetensors": _safetensors, ".npy": _npy, ".pt": _pt, ".pth": _pt}
     if path.suffix not in readers:
         raise ConfigError(f"{path.name}: cannot read directions from it; use one of {', '.join(readers)}")

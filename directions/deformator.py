@@ -1,7 +1,6 @@
 """Directions that a network can tell apart in pictures (Voynov and Babenko, ICML 2020)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -9,10 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from backends.generators import Generator
+from config import ConfigError, resolve
 from directions._numbered import Components, Numbered
-from plugins import ConfigError
-
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 
 
 @dataclass
@@ -23,7 +20,7 @@ class Deformator(Numbered):
     label: ClassVar[str] = "Deformator"
 
     def components(self, generator: Generator) -> Components:
-        path = ROOT / Path(self.file).expanduser()
+        path = resolve(self.file)
         try:
             state = load_file(path)
         except (OSError, SafetensorError) as error:

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
+from config import ConfigError
 from directions import _components, parse_layers
 from directions._maps import map_components
 from directions._numbered import Components, Numbered
 from directions._statistics import principal, remembered, signed
-from plugins import ConfigError
 
 COMPONENTS = 80  # of maps, as in the authors' code
 

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
+from config import ConfigError
 from directions import Direction, DirectionSource
 from directions._statistics import spread
 from directions._stored import Stored, read
-from plugins import ConfigError
 
 DEPENDENT = 1e-3  # length of what a projection leaves, of 1, under which only rounding errors are left
 

@@ -8,10 +8,10 @@ import torch
 
 from backends import Latents
 from backends.generators import Generator
+from config import ConfigError
 from directions import Direction, DirectionSource, on_layers, parse_layers
 from directions._latentclr import Move, read
 from directions._statistics import spread
-from plugins import ConfigError
 
 
 @dataclass

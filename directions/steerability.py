@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
+from config import ConfigError
 from directions import Direction, DirectionSource, _derivatives, on_layers, parse_layers
 from directions._derivatives import SAMPLES
 from directions._statistics import principal, remembered, spread
 from directions._stored import read
 from directions._transforms import NAMES, SPATIAL, transformed
-from plugins import ConfigError
 
 AMOUNT = 0.1  # of a transformation: small, as the answer is linear
 

@@ -2,18 +2,15 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
+from config import ConfigError, checked, resolve
 from directions import Direction, DirectionSource, parse_layers
 from directions._statistics import remembered, statistics
-from plugins import ConfigError, checked
-
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def parse(text: str) -> Channel:
 
 def read(file: str) -> dict[str, Channel]:
     """The channels of a file. Raises ConfigError."""
-    path = ROOT / Path(file).expanduser()
+    path = resolve(file)
     try:
         content = json.loads(path.read_text())
     except OSError as error:

@@ -10,12 +10,10 @@ from safetensors.torch import load_file
 
 from backends import Latents
 from backends.generators import Generator
+from config import ConfigError, resolve
 from directions import Direction, DirectionSource, on_layers, parse_layers
 from directions._statistics import spread
 from directions._warps import Warps
-from plugins import ConfigError
-
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
 
 
 @dataclass
@@ -41,7 +39,7 @@ class Warped(DirectionSource):
         return self._direction(generator, int(number))
 
     def _warps(self, generator: Generator) -> Warps:
-        path = ROOT / Path(self.file).expanduser()
+        path = resolve(self.file)
         try:
             warps = _read(path, path.stat().st_mtime_ns)
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:

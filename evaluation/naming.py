@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from backends import cache
+from config import CONFIGS, resolve
 from directions import DirectionSource
 from editor import Editor
 from evaluation.effects import Effect
 from evaluation.settings import Evaluation
 
-ROOT = Path(__file__).parent.parent  # relative paths of a YAML file start here
-SHIPPED = ROOT / "configs" / "evaluation" / "names"
+SHIPPED = CONFIGS / "evaluation" / "names"
 WEAK = 0.75  # standard deviations: what changes no score by more at the end of its slider has no name
 USUAL = 3.0  # strength at the end of most sliders; shorter ones are judged as if they went so far
 BROKEN = 0.5  # share of pictures that must still show the same person, or else an impure direction destroys
@@ -68,7 +68,7 @@ def key(fingerprint: str, source: DirectionSource) -> str:
 def _contents(settings: Mapping[str, Any]) -> list[str]:
     """Digests of the files of `file` and `files`; a source without files has none."""
     named = [settings.get("file", ""), *settings.get("files", {}).values()]
-    paths = [ROOT / name for name in named if name]
+    paths = [resolve(name) for name in named if name]
     return [cache.digest(path) for path in paths if path.is_file()]
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from config import ConfigError
 from directions import Direction, DirectionSource
 from editor import Editor
 from evaluation import measured, naming, tables
 from evaluation.effects import Measure
 from evaluation.settings import Evaluation
 from evaluation.tables import Row, Summary
-from plugins import ConfigError, build
+from plugins import build
 
 log = logging.getLogger(__name__)
 

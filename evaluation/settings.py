@@ -4,14 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from plugins import ConfigError, build, checked
+from config import CONFIGS, ConfigError, checked, load
+from plugins import build
 from scorers import Scorer
 
-FOLDER = Path(__file__).parent.parent / "configs" / "evaluation"
+FOLDER = CONFIGS / "evaluation"
 
 
 @dataclass
@@ -51,11 +48,4 @@ def read(domain: str, folder: Path = FOLDER, **overrides: Any) -> Evaluation:
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
         raise ConfigError(f"the domain {domain!r} has no scorers; those with scorers: {known}")
-    try:
-        plain = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{file.name}: not readable as YAML: {error}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{file.name}: expected a mapping with scorers and words")
-    settings = {str(key): value for key, value in plain.items()}
-    return checked(Evaluation, settings | overrides, f"evaluation/{file.name}")
+    return checked(Evaluation, load(file) | overrides, f"evaluation/{file.name}")

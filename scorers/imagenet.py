@@ -10,7 +10,7 @@ from torch import Tensor
 from backends import Images
 from backends.losses import resize
 from backends.networks import efficientnet_lite
-from plugins import ConfigError
+from config import ConfigError
 from scorers import Scorer
 
 

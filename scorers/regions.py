@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backends import Images
 from backends.losses import resize
-from plugins import ConfigError
+from config import ConfigError
 from scorers import Scorer
 from scorers.colour import LUMINANCE, SIDE
 

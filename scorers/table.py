@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Images
-from plugins import ConfigError
+from config import ConfigError
 from scorers import Scorer
 
 

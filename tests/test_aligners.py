@@ -11,7 +11,8 @@ from backends.aligners import landmarks as module
 from backends.aligners._framing import Square, cut, of_face, sample
 from backends.aligners.center import Center
 from backends.aligners.landmarks import Landmarks
-from plugins import ConfigError, build
+from config import ConfigError
+from plugins import build
 
 UNIT = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])  # corners, in PIL's order
 EYES, MOUTH = ((0.375, 0.473), (0.625, 0.473)), (0.5, 0.743)  # a face in FFHQ's frame, in units of its side

@@ -10,7 +10,8 @@ from commands.train import TRAINERS
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {  # top-level package or module -> what of the project it may import
-    "plugins": set(),
+    "config": set(),
+    "plugins": {"config"},
     "backends": {"backends", "plugins"},
     "directions": {"directions", "backends", "plugins"},
     "scorers": {"scorers", "backends", "plugins"},
@@ -50,7 +51,9 @@ def sources(name: str) -> list[Path]:
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
 def test_imports_point_downwards(name):
     for path in sources(name):
-        upwards = (imported(path) & MAY_IMPORT.keys()) - MAY_IMPORT[name]
+        upwards = (
+            (imported(path) & MAY_IMPORT.keys()) - MAY_IMPORT[name] - {"config"}
+        )  # settings are everywhere
         assert not upwards, f"{path.relative_to(ROOT)} imports {', '.join(upwards)}"
 
 

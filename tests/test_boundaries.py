@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions import _stored
 from directions._stored import Stored, read, write
 from directions._unpickle import UnsafeFile, load_npy
 from directions.interfacegan import InterFaceGAN, conditional
 from editor import Domain, Editor
-from plugins import ConfigError
 
 DIM = 16  # of the toy generator, which has 6 layers
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions._latentclr import read
 from directions._statistics import spread
 from directions.ganspace import GANSpace
 from directions.latentclr import LatentCLR
 from directions.sefa import SeFa
-from plugins import ConfigError
 
 DIM, COUNT = 16, 5  # of the toy generator's latents; directions in a file
 

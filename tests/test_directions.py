@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from backends.generators.toy import Toy
+from config import ConfigError, checked
 from directions import Direction, DirectionSource, parse_layers
 from directions._statistics import remembered, spread, statistics
 from directions._stored import Stored, write
@@ -17,7 +18,7 @@ from directions.ganspace import GANSpace
 from directions.jacobian import Jacobian
 from directions.sefa import SeFa
 from directions.stylespace import StyleSpace
-from plugins import ConfigError, checked, find, names
+from plugins import find, names
 
 OTHER_UNITS = (StyleSpace,)  # sources whose strengths do not count standard deviations of the latents
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
+from config import ConfigError
 from editor import CONFIGS, Editor, domains, read_domain
-from plugins import ConfigError
 
 TOY = Path(__file__).parent / "configs"
 

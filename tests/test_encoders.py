@@ -9,7 +9,7 @@ from backends.converters.encoder_checkpoint import EncoderCheckpoint
 from backends.generators.toy import Toy
 from backends.inverters.encoder import Encoder
 from backends.networks import encoders
-from plugins import ConfigError
+from config import ConfigError
 
 SMALL = {"widths": (8, 8, 12, 16, 24), "reduction": 4, "dim": 16}
 HEADS = {"e4e": halvings(8), "restyle": [4] * 6}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import evaluation
+from config import ConfigError
 from directions import Direction
 from directions._stored import Stored, write
 from editor import Editor
@@ -14,7 +15,6 @@ from evaluation import measured, naming, sliders, tables
 from evaluation.effects import Effect, Measure
 from evaluation.report import promising, report, sources
 from evaluation.settings import Evaluation, read
-from plugins import ConfigError
 from ui import thumbnails
 from ui.links import Panel
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions._maps import IncrementalPCA, map_components, regression
 from directions.ganspace import GANSpace
-from plugins import ConfigError
 
 TOY = Toy(size=8)
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from backends.generators import Generator
+from config import ConfigError
 from directions._stored import read
-from plugins import ConfigError, build
+from plugins import build
 from scorers import Scorer
 from training import interfacegan, purest, svm
 from training.attributes import fit, judge

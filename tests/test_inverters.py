@@ -9,7 +9,8 @@ from backends.inverters import Inverter
 from backends.inverters._space import Space
 from backends.inverters._surrogate import Surrogate
 from backends.inverters.optimize import Optimize
-from plugins import ConfigError, checked, find, names
+from config import ConfigError, checked
+from plugins import find, names
 
 OFFLINE = {"perceptual": 0.0, "identity": 0.0}  # the terms that need weights
 SETTINGS = {"optimize": {**OFFLINE, "steps": 6, "finish": 2, "every": 2, "resolution": 32}}

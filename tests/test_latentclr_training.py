@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions.latentclr import LatentCLR
-from plugins import ConfigError
 from training import latentclr
 
 CONFIG = """

@@ -5,7 +5,8 @@ import yaml
 
 from backends import manifest
 from backends.converters import Converter
-from plugins import ConfigError, names
+from config import ConfigError
+from plugins import names
 
 ENTRY = """
 description: a test

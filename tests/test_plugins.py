@@ -9,8 +9,9 @@ from backends.converters import Converter
 from backends.generators import Generator
 from backends.inverters import Inverter
 from backends.sources import Source
+from config import ConfigError, checked
 from directions import DirectionSource
-from plugins import ConfigError, build, checked, find, names
+from plugins import build, find, names
 from scorers import Scorer
 
 KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource, Scorer]

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from backends.networks import efficientnet_lite
+from config import ConfigError
 from evaluation.settings import read
-from plugins import ConfigError, build
+from plugins import build
 from scorers import Scorer, names
 from training.interfacegan import Recipe
 from training.recipes import read as recipe

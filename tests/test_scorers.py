@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file
 
 import scorers
-from plugins import ConfigError, build, find, names
+from config import ConfigError
+from plugins import build, find, names
 from scorers import Scorer
 from scorers._features import LEFT, TOP, WIDTH, celeba_frame
 from scorers.pose import angles

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions._warps import Warps
 from directions.deformator import Deformator
 from directions.warped import Warped
-from plugins import ConfigError
 from training import shifts
 
 TOY = Toy(size=8)

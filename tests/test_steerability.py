@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions._transforms import NAMES, SPATIAL, transformed
 from directions.steerability import Steerability
-from plugins import ConfigError
 from training import steerability
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from backends.generators.toy import Toy
+from config import ConfigError
 from directions._statistics import statistics
 from directions.stylespace import StyleSpace, moves, parse, read
-from plugins import ConfigError
 from training import stylespace
 
 TOY = Toy(size=16)

@@ -19,7 +19,7 @@ from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
 from backends.networks.mobilestylegan import Synthesis, inverse_haar
-from plugins import ConfigError
+from config import ConfigError
 from training import data, metrics, run, transfer
 from training.augment import Augmentation, augment, draw
 from training.data import Data, Order

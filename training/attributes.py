@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from backends.cache import whole
 from backends.losses import resize
-from plugins import ConfigError
+from config import ConfigError
 from scorers._features import features
 from training.recipes import read
 

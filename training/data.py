@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from backends import Images
-from plugins import ConfigError
+from config import ConfigError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 Bytes = UInt8[Tensor, "n size size 3"]

@@ -17,9 +17,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from backends.generators import Generator
+from config import ConfigError, checked
 from directions._stored import Stored, write
 from directions.interfacegan import conditional
-from plugins import ConfigError, build, checked
+from plugins import build
 from scorers import Scorer
 from training import purest, svm
 from training.purest import Model, normalised

@@ -22,9 +22,10 @@ from tqdm import tqdm
 from backends import Latents, device
 from backends.generators import Generator
 from backends.memory import kept_heap
+from config import ConfigError
 from directions import on_layers, parse_layers
 from directions._statistics import spread
-from plugins import ConfigError, build
+from plugins import build
 from training.moves import components, resume, save
 from training.recipes import read
 

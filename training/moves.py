@@ -11,9 +11,9 @@ from torch import Tensor
 from backends import device
 from backends.cache import whole
 from backends.generators import Generator
+from config import ConfigError
 from directions._derivatives import SAMPLES
 from directions._statistics import principal
-from plugins import ConfigError
 
 
 def components(generator: Generator, layers: Sequence[int], count: int) -> Float[Tensor, "k dim"]:

@@ -10,7 +10,7 @@ from backends.cache import whole
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
-from plugins import ConfigError
+from config import ConfigError
 from training import transfer
 from training.discriminator import Discriminator, Pixels, Projected
 from training.settings import Run

@@ -26,7 +26,7 @@ import scorers
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
-from plugins import ConfigError
+from config import ConfigError
 from scorers import Scorer
 
 log = logging.getLogger(__name__)

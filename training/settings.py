@@ -4,11 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from plugins import ConfigError, checked
+import config
+from config import ConfigError
 from training.augment import Augmentation
 from training.data import Data
 from training.gan import Rates
@@ -55,14 +52,7 @@ def read(path: Path, overrides: list[str] | None = None) -> Run:
 
     Raises ConfigError naming the file, the key and what would work.
     """
-    try:
-        settings = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(overrides or []))
-        plain = OmegaConf.to_container(settings, resolve=False)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{path.name}: not readable as YAML settings: {error}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{path.name}: expected a mapping with folder, data and other settings of a run")
-    run = checked(Run, {str(key): value for key, value in plain.items()}, path.name)
+    run = config.read(Run, path, overrides or [])
     if run.start in ("grow", "checkpoint") and not run.parent:
         raise ConfigError(f"{path.name}: start: {run.start} needs `parent`, the weights to start from")
     if not run.data.path:

@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from backends.generators import Generator
 from backends.memory import kept_heap
+from config import ConfigError
 from directions._stored import Stored, write
 from directions._transforms import NAMES, transformed
 from directions.steerability import Steerability
-from plugins import ConfigError, build
+from plugins import build
 from training.moves import components, resume, save
 from training.recipes import read
 

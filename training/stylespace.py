@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 import scorers
 from backends.generators import Generator
+from config import ConfigError
 from directions._statistics import statistics
 from directions.stylespace import moves
-from plugins import ConfigError, build
+from plugins import build
 from scorers import Scorer
 from training.recipes import read
 from training.samples import Samples, collect

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from backends import weights
 from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
 from backends.networks.mobilestylegan import Head, Mapping, MobileStyleGAN, Modulation, inverse_haar
-from plugins import ConfigError
+from config import ConfigError
 
 FACES = "mobilestylegan_ffhq"  # in the manifest of weights
 SHIFT = 2.5  # standard deviations: what is left of the normal distribution below it is bent

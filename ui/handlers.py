@@ -16,8 +16,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from config import ConfigError
 from editor import CONFIGS, Editor, domains
-from plugins import ConfigError
 from ui import semantics, thumbnails, widgets
 from ui.fetching import fetched, offer
 from ui.links import Panel

@@ -15,9 +15,9 @@ import torch
 
 import latents as latent_files
 from backends.weights import WeightsError
+from config import ConfigError
 from editor import Edit, Editor
 from latents import LatentsError
-from plugins import ConfigError
 from sharing import Shared, ShareError, ShareStore
 from ui.fetching import fetched
 from ui.handlers import Handlers, Update

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from plugins import ConfigError
+from config import ConfigError
 from ui.semantics import POOL, Shown
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from config import ConfigError
 from editor import Editor
-from plugins import ConfigError
 from ui import semantics, thumbnails, widgets
 from ui.handlers import Handlers, Update
 from ui.links import Panel

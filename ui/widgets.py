@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from config import ConfigError
 from directions import parse_layers
 from editor import Editor
-from plugins import ConfigError
 from ui.fetching import offer
 from ui.links import Panel
 from ui.semantics import Shown, keepable

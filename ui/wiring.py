@@ -11,8 +11,8 @@ from backends.aligners import AlignmentError
 from backends.checkpoints import CheckpointError
 from backends.photos import PhotoError
 from backends.weights import WeightsError
+from config import ConfigError
 from latents import LatentsError
-from plugins import ConfigError
 from sharing import ShareError
 from ui.links import LinkError
 from ui.pictures import status

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Backend, Images, Latents, device
-from plugins import ConfigError
+from config import ConfigError
 
 
 class Generator(Backend, ABC):

@@ -10,7 +10,7 @@ from backends import Images, Latents, device, weights
 from backends.generators import Generator
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
-from plugins import ConfigError
+from config import ConfigError
 
 
 @dataclass

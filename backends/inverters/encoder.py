@@ -15,7 +15,7 @@ from backends import Images, Latents, checkpoints, rows, weights
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.networks import encoders
-from plugins import ConfigError
+from config import ConfigError
 
 SIZE = 256  # side of what every public encoder reads, pixels
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors")

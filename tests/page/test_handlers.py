@@ -10,7 +10,7 @@ from visiting import PANEL, Heads, Steps, arrived, bars, inverted, moved, pixels
 from backends.aligners import AlignmentError
 from backends.photos import PhotoError
 from backends.weights import WeightsError
-from plugins import ConfigError
+from config import ConfigError
 from sharing import ShareError
 from ui import photographs, wiring
 from ui.links import LinkError
