@@ -6,14 +6,14 @@ import torch
 from backends.generators import Generator
 from backends.generators.toy import Toy
 from backends.inverters import Inverter
+from backends.inverters._linear_head import LinearHead
 from backends.inverters._space import Space
-from backends.inverters._surrogate import Surrogate
 from backends.inverters.optimize import Optimize
 from config import ConfigError, checked
 from plugins import find, names
 
-OFFLINE = {"perceptual": 0.0, "identity": 0.0}  # the terms that need weights
-SETTINGS = {"optimize": {**OFFLINE, "steps": 6, "finish": 2, "every": 2, "resolution": 32}}
+OFFLINE = {"pixel": 8.0, "delta": 0.1, "prior": 0.05}  # without the terms that need weights
+SETTINGS = {"optimize": {"losses": OFFLINE, "steps": 6, "finish": 2, "every": 2, "resolution": 32}}
 WITHOUT_TRAINING = [name for name in names(Inverter) if name in ("mean", "optimize")]
 
 
@@ -60,20 +60,22 @@ def test_the_last_inversion_is_the_result(name, toy, photo):
 @pytest.mark.parametrize("start", ["mean", "random"])
 def test_optimisation_improves_on_the_mean(generator, start):
     photo = generator.synthesize(generator.sample([4]))
-    inverter = Optimize(**OFFLINE, steps=40, finish=10, start=start)
+    inverter = Optimize(losses=OFFLINE, steps=40, finish=10, start=start)
     mean = last(find(Inverter, "mean")().invert(photo, generator))
     assert distance(last(inverter.invert(photo, generator)), photo) < 0.8 * distance(mean, photo)
 
 
 def test_intermediate_results_never_get_worse(toy, photo):
-    inversions = list(Optimize(**OFFLINE, closeness=0, typicality=0, focus=0, steps=20).invert(photo, toy))
+    inversions = list(
+        Optimize(losses={"pixel": 8.0, "delta": 0, "prior": 0}, focus=0, steps=20).invert(photo, toy)
+    )
     distances = [distance(inversion, photo) for inversion in inversions]
     assert distances == sorted(distances, reverse=True)
-    assert set(inversions[-1].losses) == {"pixel", "closeness", "typicality"}
+    assert set(inversions[-1].losses) == {"pixel", "delta", "prior"}
 
 
 def test_results_stay_valid_after_cancelling(toy, photo):
-    run = Optimize(**OFFLINE, steps=20).invert(photo, toy)
+    run = Optimize(losses=OFFLINE, steps=20).invert(photo, toy)
     first = next(run)
     before = first.latents.clone()
     next(run)
@@ -92,15 +94,24 @@ def test_the_generator_gets_no_gradients(photo):
 
 def test_it_optimises_where_gradients_are_off(toy, photo):
     with torch.no_grad():
-        found = last(Optimize(**OFFLINE, steps=20).invert(photo, toy))
+        found = last(Optimize(losses=OFFLINE, steps=20).invert(photo, toy))
     assert distance(found, photo) < distance(last(find(Inverter, "mean")().invert(photo, toy)), photo)
 
 
-def test_a_given_start_is_where_it_begins(toy, photo):
-    start = toy.sample([8])
-    start[:, 2] += 0.5
-    first = next(Optimize(**SETTINGS["optimize"]).invert(photo, toy, start))
-    assert torch.allclose(first.latents, start, atol=1e-4)
+def test_it_goes_on_from_the_result_of_another_inverter(toy, photo):
+    first = {"name": "optimize", "losses": OFFLINE, "steps": 6, "every": 2, "resolution": 32}
+    inverter = checked(Optimize, {**SETTINGS["optimize"], "start": first})
+    inversions = list(inverter.invert(photo, toy))
+    assert [each.steps for each in inversions] == [12] * len(inversions)
+    steps = [each.step for each in inversions]
+    assert steps == sorted(set(steps))
+    begun = inversions[steps.index(6)].latents  # where the first inverter ended
+    assert torch.allclose(
+        begun,
+        last(checked(Optimize, {k: v for k, v in first.items() if k != "name"}).invert(photo, toy)).latents,
+        atol=1e-4,
+    )
+    assert distance(inversions[-1], photo) < distance(inversions[steps.index(6)], photo)
 
 
 def test_a_seed_names_one_run(toy, photo):
@@ -121,9 +132,9 @@ def test_images_of_a_batch_are_inverted_independently(generator):
     assert torch.allclose(together, alone, atol=1e-3)
 
 
-def test_closeness_holds_the_rows_together(toy, photo):
-    def spread(closeness):
-        return last(Optimize(**OFFLINE, closeness=closeness, steps=20).invert(photo, toy)).losses["closeness"]
+def test_delta_regularisation_holds_the_layers_together(toy, photo):
+    def spread(delta):
+        return last(Optimize(losses={**OFFLINE, "delta": delta}, steps=20).invert(photo, toy)).losses["delta"]
 
     assert spread(100.0) < 0.5 * spread(0.0)
 
@@ -133,8 +144,9 @@ def test_closeness_holds_the_rows_together(toy, photo):
     [
         ({"steps": 0}, "steps must be at least 1"),
         ({"finish": -1}, "finish must be at least 0"),
-        ({"pixel": -1.0}, "weight pixel must be at least 0"),
-        ({**OFFLINE, "pixel": 0.0}, "one of perceptual, pixel and identity"),
+        ({"losses": {"pixel": -1.0}}, "weight of pixel must be at least 0"),
+        ({"losses": {"pixel": 0.0, "perceptual": 0, "identity": 0}}, "one of pixel, perceptual, identity"),
+        ({"losses": {"closeness": 1.0}}, "no term 'closeness'; there are: pixel"),
         ({"start": "best"}, "start"),
     ],
 )
@@ -162,12 +174,12 @@ def test_whitened_coordinates_lead_back_to_the_latents(toy):
     assert coordinates[:, 0].std().item() == pytest.approx(1, abs=0.05)
 
 
-def test_a_surrogate_is_true_where_it_was_fitted():
+def test_a_linear_head_is_true_where_it_was_fitted():
     source = torch.Generator().manual_seed(0)
     features = torch.randn(2, 8, 16, 16, generator=source)
     head = torch.randn(12, 8, 1, 1, generator=source)
     pictures = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(features, head), 2) + 0.5
-    surrogate = Surrogate()
+    head = LinearHead()
     for _ in range(3):  # every fit corrects what the last one's ridge left
-        surrogate.fit(features, pictures)
-    assert torch.allclose(surrogate.picture(features), pictures, atol=1e-4)
+        head.fit(features, pictures)
+    assert torch.allclose(head.picture(features), pictures, atol=1e-4)
