@@ -14,7 +14,7 @@ from backends.generators import Generator
 from backends.inverters import Inversion, Inverter, begun, starting
 from backends.inverters._linear_head import LinearHead
 from backends.inverters._space import Space
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 
 BETAS = (0.9, 0.99)  # of Adam; a short memory of squares, for short runs
 
