@@ -1,7 +1,8 @@
 """Latents on disk: `.npz` with their origin, `.npy` in and out for other tools. Nothing here ever unpickles.
 
-A file holds W+ codes (n, layers, dim) as float32, and the delta of their decoder if they have one. What other tools write is read too: one code (layers, dim),
-W codes (n, dim) or (dim,), which are broadcast to every layer.
+A file holds W+ codes (n, layers, dim) as float32, and the delta of their decoder if they have one. What other
+tools write is read too: one code (layers, dim), W codes (n, dim) or (dim,), which are broadcast to every
+layer.
 """
 
 import io

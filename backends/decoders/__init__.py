@@ -98,7 +98,7 @@ class Stored:
             return generator
         if self.fingerprint != generator.fingerprint:
             raise DecoderError(
-                "this inversion changed its own copy of a generator that is not here any more, and would show "
+                "this inversion changed a copy of a generator that is not here any more, and would show "
                 "another picture without it. Invert the photograph again."
             )
         try:

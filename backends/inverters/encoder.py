@@ -90,5 +90,5 @@ def _driving(latents: Latents, generator: Generator) -> Latents:
     return adapted
 
 
-def _enlarged(images: Images) -> Images:
+def _enlarged(images: Images) -> Float[Tensor, "n 3 256 256"]:
     return F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)
