@@ -1,4 +1,4 @@
-"""Every decoder keeps the contract: its base's latent space, a fingerprint of its own, its way through files."""
+"""Every decoder keeps the contract: the space of its base, its own fingerprint, its way through files."""
 
 from dataclasses import replace
 from importlib import import_module
