@@ -14,7 +14,7 @@ from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.inverters._space import Space
 from backends.inverters._surrogate import Surrogate
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 
 BETAS = (0.9, 0.99)  # of Adam; a short memory of squares, for short runs
 
@@ -129,6 +129,7 @@ class _Search:
             self.space = Space.of(generator)
             coordinates = self.space.coordinates(start.detach())
         self.surrogate = Surrogate()
+        self.shortcut = generator.cut_layer < generator.layers - 1
         self.base = coordinates.mean(1, keepdim=True).requires_grad_()  # (n, 1, dim)
         self.rows = (coordinates - self.base.detach()).requires_grad_()  # (n, layers, dim)
         self.memory = [(torch.zeros_like(x), torch.zeros_like(x)) for x in (self.base, self.rows)]
@@ -143,11 +144,11 @@ class _Search:
             coordinates = self.base + self.rows
             latents = self.space.latents(coordinates)
             last = step >= settings.steps - settings.finish
-            features = None if last else self.generator.features(latents)
-            if features is None:
+            if last or not self.shortcut:
                 picture = self.generator.synthesize(latents)
             else:
-                picture = self.surrogate.picture(features)
+                maps = self.generator.activations(latents, self.generator.cut_layer)
+                picture = self.surrogate.picture(maps)
             loss = self._weighted(self._terms(picture, coordinates)).sum()
             gradients = torch.autograd.grad(loss, [self.base, self.rows])
         rate = settings.learning_rate * settings.schedule(step)
@@ -171,10 +172,9 @@ class _Search:
         self.terms = {
             name: torch.where(better, term, self.terms.get(name, term)) for name, term in terms.items()
         }
-        if step < self.settings.steps - self.settings.finish:
-            features = self.generator.features(latents)
-            if features is not None:
-                self.surrogate.fit(features, picture)
+        if self.shortcut and step < self.settings.steps - self.settings.finish:
+            maps = self.generator.activations(latents, self.generator.cut_layer)
+            self.surrogate.fit(maps, picture)
         means = {name: float(term.mean()) for name, term in self.terms.items()}
         return Inversion(self.best.clone(), self.generator, step, self.settings.steps, means)
 
