@@ -16,6 +16,12 @@ def widths(size: int, base: int = 32768, most: int = 512) -> list[int]:
     return [min(most, base // (4 << k)) for k in range(int(math.log2(size)) - 1)]
 
 
+def filters(like: Tensor) -> Tensor:
+    """The resampling filter 1-3-3-1 of every public StyleGAN2, in the memory of another tensor."""
+    taps = torch.tensor([1.0, 3, 3, 1], device=like.device)
+    return torch.outer(taps, taps) / 64
+
+
 class Random:
     """Tensors by shape, always different ones; small where a network would blow up otherwise."""
 
@@ -42,7 +48,7 @@ def nvidia(channels: list[int], dim: int, depth: int = 8, make: Make | None = No
     state["mapping.w_avg"] = make(dim)
     for level, outputs in enumerate(channels):
         side, name = 4 << level, f"synthesis.b{4 << level}"
-        state[f"{name}.resample_filter"] = make(4, 4)
+        state[f"{name}.resample_filter"] = filters(state["mapping.w_avg"])
         if not level:
             state[f"{name}.const"] = make(outputs, 4, 4)
         convs = [("conv0", channels[level - 1], 3)] if level else []
@@ -53,7 +59,7 @@ def nvidia(channels: list[int], dim: int, depth: int = 8, make: Make | None = No
             state[f"{name}.{conv}.affine.weight"] = make(inputs, dim)
             state[f"{name}.{conv}.affine.bias"] = make(inputs) + 1
             if conv != "torgb":
-                state[f"{name}.{conv}.resample_filter"] = make(4, 4)
+                state[f"{name}.{conv}.resample_filter"] = filters(state["mapping.w_avg"])
                 state[f"{name}.{conv}.noise_const"] = make(side, side)
                 state[f"{name}.{conv}.noise_strength"] = make() * 0.1
     return state

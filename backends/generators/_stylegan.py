@@ -3,16 +3,13 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Images, Latents, cache, checkpoints, device, weights
+from backends import Images, Latents, device, weights
 from backends.generators import Generator
-
-SUFFIXES = (".pt", ".pth", ".pkl", ".bin", ".safetensors", ".ckpt", ".tar")
 
 
 @dataclass
@@ -23,22 +20,16 @@ class StyleGAN(Generator):
     truncation: float = 0.7
 
     def required(self) -> list[str]:
-        return [] if self._file else [self.weights]
+        return [] if weights.own(self.weights) else [self.weights]
 
     @property
     @abstractmethod
     def _network(self) -> Any:
         """The network, loaded once."""
 
-    @cached_property
-    def _file(self) -> Path | None:
-        """The user's own checkpoint; None if `weights` is a name of the manifest."""
-        file = Path(self.weights).expanduser()
-        return file if file.suffix.lower() in SUFFIXES else None
-
     def _state(self, plugin: str) -> dict[str, Tensor]:
         """Raises CheckpointError or WeightsError."""
-        return checkpoints.load(self._file, plugin) if self._file else weights.state(self.weights)
+        return weights.state(self.weights, plugin)
 
     @property
     def size(self) -> int:
@@ -58,7 +49,7 @@ class StyleGAN(Generator):
 
     @cached_property
     def fingerprint(self) -> str:
-        return cache.digest(self._file.absolute()) if self._file else weights.fingerprint(self.weights)
+        return weights.fingerprint(self.weights)
 
     def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
         return self._network.rows(z.to(device()))
