@@ -162,15 +162,15 @@ def tensorflow(source: dict[str, Tensor], levels: int) -> tuple[list[Any], list[
 
 
 def stylegan1(
-    channels: list[int], dim: int, layout: str, make: Make | None = None, rows: int = 1
+    channels: list[int], dim: int, layout: str, make: Make | None = None, rows: int = 1, depth: int = 8
 ) -> dict[str, Tensor]:
     """StyleGAN1: `layout` is genforce, interfacegan or idinvert; `rows` vectors leave the mapping."""
     make = make or Random()
     flat, linear = layout != "genforce", {"idinvert": "fc.", "interfacegan": "linear."}.get(layout, "")
     bias = "wscale." if flat else ""
     state = {}
-    for i in range(8):
-        outputs = dim * rows if i == 7 else dim
+    for i in range(depth):
+        outputs = dim * rows if i == depth - 1 else dim
         state[f"mapping.dense{i}.{linear}weight"] = make(outputs, dim)
         state[f"mapping.dense{i}.{bias}bias"] = make(outputs)
     state |= {"truncation.w_avg": make(dim), "synthesis.lod": make() * 0}
@@ -198,3 +198,30 @@ def stylegan1(
     if flat:
         state["truncation.truncation"] = make(1, 2 * len(channels), 1)
     return state
+
+
+class Persistent:
+    """Pickles as one of NVIDIA's persistent modules does: with source code beside the state.
+
+    `settings`: plain attributes of modules, by their prefix such as "mapping.fc0.".
+    """
+
+    def __init__(
+        self, reconstruct: Any, state: dict[str, Tensor], settings: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        self.reconstruct, self.state, self.settings = reconstruct, state, settings or {}
+
+    def _child(self, name: str) -> "Persistent":
+        start = f"{name}."
+        inner = {k.removeprefix(start): v for k, v in self.state.items() if k.startswith(start)}
+        settings = {k.removeprefix(start): v for k, v in self.settings.items() if k.startswith(start)}
+        return Persistent(self.reconstruct, inner, settings)
+
+    def __reduce__(self) -> tuple:
+        heads = {key.partition(".")[0]: None for key in self.state if "." in key}
+        own = {k: torch.nn.Parameter(v) for k, v in self.state.items() if "." not in k}
+        children = {head: self._child(head) for head in heads}
+        state = {"_parameters": own, "_buffers": {}, "_modules": children, "training": False}
+        source = "raise SystemExit('executed')"
+        meta = dict(type="class", version=6, module_src=source, class_name="G")
+        return self.reconstruct, (meta | {"state": state | self.settings.get("", {})},)

@@ -2,8 +2,6 @@
 
 import argparse
 import pickle
-import sys
-import types
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from synthetic_checkpoints import (
+    Persistent,
     Random,
     empty,
     genforce,
@@ -32,58 +31,6 @@ from plugins import find, names
 
 CHANNELS, DIM, ROWS = [12, 12, 8, 6], 16, 8  # a StyleGAN2 of 32 x 32
 LEVELS = len(CHANNELS)
-
-
-@pytest.fixture
-def importable(monkeypatch):
-    """Stand-ins for NVIDIA's modules while their pickles are written; the reader must not need them."""
-
-    def reconstruct(meta: dict) -> None:
-        raise AssertionError("executed")
-
-    class Network:
-        def __init__(self, **state: Any) -> None:
-            self.recorded = state
-
-        def __getstate__(self) -> dict:
-            return self.recorded
-
-    reconstruct.__name__ = reconstruct.__qualname__ = "_reconstruct_persistent_obj"
-    reconstruct.__module__, Network.__module__, Network.__qualname__ = (
-        "torch_utils.persistence",
-        "dnnlib.tflib.network",
-        "Network",
-    )
-    for name, member in (("torch_utils.persistence", reconstruct), ("dnnlib.tflib.network", Network)):
-        module = types.ModuleType(name)
-        setattr(module, member.__name__, member)
-        for parent in (name.split(".")[0], name.rpartition(".")[0]):
-            monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
-        monkeypatch.setitem(sys.modules, name, module)
-    return types.SimpleNamespace(reconstruct=reconstruct, Network=Network)
-
-
-class Persistent:
-    """Pickles as one of NVIDIA's persistent modules does: with source code beside the state."""
-
-    def __init__(self, reconstruct: Any, state: dict[str, torch.Tensor]) -> None:
-        self.reconstruct, self.state = reconstruct, state
-
-    def __reduce__(self) -> tuple:
-        heads = {key.partition(".")[0] for key in self.state if "." in key}
-        children = {
-            head: Persistent(
-                self.reconstruct,
-                {k[len(head) + 1 :]: v for k, v in self.state.items() if k.startswith(f"{head}.")},
-            )
-            for head in heads
-        }
-        own = {k: torch.nn.Parameter(v) for k, v in self.state.items() if "." not in k}
-        state = {"_parameters": own, "_buffers": {}, "_modules": children, "training": False}
-        source = "raise SystemExit('executed')"
-        return self.reconstruct, (
-            dict(type="class", version=6, module_src=source, class_name="G", state=state),
-        )
 
 
 def written(layout: str, folder: Path, importable: Any, seed: int = 0) -> Path:

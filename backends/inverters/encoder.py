@@ -77,7 +77,7 @@ class Encoder(Inverter):
             )
 
 
-def _driving(latents: Latents, generator: Generator) -> Latents:
+def _driving(latents: Float[Tensor, "n rows dim"], generator: Generator) -> Latents:
     adapted = rows.adapted(latents, generator.layers)
     assert adapted is not None  # `_check` has seen the number of rows
     return adapted
