@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.checkpoints import CheckpointError, containers
-from backends.checkpoints.layouts import tensors
+from backends.checkpoints import CheckpointError, files
+from backends.checkpoints.formats import tensors
 from config import ConfigError, resolve
 
 EPSILON = 1e-5  # of the batch normalisation
@@ -71,7 +71,7 @@ def read(file: str) -> list[Move]:
 @lru_cache(maxsize=4)
 def _read(path: Path, changed: int) -> list[Move]:
     try:
-        moves = _moves(containers.read(path))
+        moves = _moves(files.read(path))
     except CheckpointError as error:
         raise ConfigError(f"{path.name}: not a model of LatentCLR: {error}") from error
     except (KeyError, ValueError) as error:
