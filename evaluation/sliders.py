@@ -1,8 +1,8 @@
 """`python cli.py evaluate sliders`: on how many pictures each end of a slider does what its name says."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -22,6 +22,8 @@ FEW = 5  # of them are not enough to judge by: then all samples are asked
 class End:
     """One end of a slider, tried on some pictures."""
 
+    slider: str
+    score: str  # what the name promises
     strength: float
     right: float  # share of the pictures whose score changes clearly, and the right way
     change: float  # mean change of the score, standard deviations
@@ -30,27 +32,12 @@ class End:
 
     @property
     def kept(self) -> bool:
-        """Whether the name is true at this end; a slider that starts at 0 has only one."""
+        """Whether the name is true at this end; the lower one of a slider from 0 on promises nothing."""
         return self.right >= ENOUGH or not self.strength
 
 
-@dataclass(frozen=True)
-class Ends:
-    """One slider at its two ends."""
-
-    slider: str
-    score: str  # what the name promises
-    low: End
-    high: End
-
-    @property
-    def kept(self) -> bool:
-        """Whether the name is true at both ends."""
-        return self.low.kept and self.high.kept
-
-
-def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[Ends]:
-    """Of those directions for which the evaluation says what their names promise.
+def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[tuple[End, End]]:
+    """Lower and upper end of those directions for which the evaluation says what their names promise.
 
     What a picture has or lacks (`binary`) is taken away from pictures that have it and added to others, as
     many as there are samples or as can be found among `MORE` times as many.
@@ -64,46 +51,37 @@ def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[Ends]:
         for strength, way in ((directions[name].low, -sign), (directions[name].high, sign)):
             some = crowd.having(score, -way, evaluation.samples) if name in evaluation.binary else measure
             asked = some if len(some.latents) >= FEW else measure
-            sides.append(_end(asked, directions[name], strength, score, way))
-        found.append(Ends(name, evaluation.sliders[name], *sides))
+            sides.append(_end(asked, directions[name], strength, way))
+        found.append(tuple(sides))
     return found
 
 
-def _end(measure: Measure, direction: Direction, strength: float, score: str, way: int) -> End:
+def _end(measure: Measure, direction: Direction, strength: float, way: int) -> End:
     """`way` is the sign of the change that is right at this end."""
+    score, _ = measure.evaluation.promise(direction.name)
     changes, same = measure.moved(direction, torch.full((len(measure.latents),), strength))
     change = changes[:, measure.names.index(score)]
-    shares = [(way * change > CLEAR).float(), change, same.float()]
-    return End(strength, *(round(float(share.mean()), 3) for share in shares), tried=len(change))
+    figures = (way * change > CLEAR).float(), change, same.float()
+    promised = measure.evaluation.sliders[direction.name]
+    means = (round(float(figure.mean()), 3) for figure in figures)
+    return End(direction.name, promised, strength, *means, tried=len(change))
 
 
-def write(out: Path, found: list[Ends]) -> None:
-    """sliders.csv and sliders.md in `out`."""
+def write(out: Path, found: Sequence[tuple[End, End]]) -> None:
+    """sliders.csv with a row an end, and sliders.md with a row a slider, in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for row in found:
-        sides = {
-            f"{key}_{side}".removeprefix("strength_"): value
-            for key in asdict(row.low)
-            for side, value in (("low", asdict(row.low)[key]), ("high", asdict(row.high)[key]))
-        }
-        rows.append({"slider": row.slider, "score": row.score, **sides})
     with (out / "sliders.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["slider"])
+        writer = csv.DictWriter(stream, [field.name for field in fields(End)])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(asdict(end) for pair in found for end in pair)
     titles = ["slider", "ends", "pictures", "right at lower, upper end", "mean change", "same person"]
     (out / "sliders.md").write_text(markdown([*titles, "name kept"], map(_cells, found)))
 
 
-def _cells(row: Ends) -> list[str]:
-    low, high = row.low, row.high
-    return [
-        row.slider,
-        f"{low.strength:g}, {high.strength:g}",
-        f"{low.tried}, {high.tried}",
-        f"{low.right:.0%}, {high.right:.0%}",
-        f"{low.change:+.1f}, {high.change:+.1f}",
-        f"{low.same:.0%}, {high.same:.0%}",
-        "yes" if row.kept else "no",
+def _cells(pair: tuple[End, End]) -> list[str]:
+    columns = [
+        [f"{end.strength:g}", f"{end.tried}", f"{end.right:.0%}", f"{end.change:+.1f}", f"{end.same:.0%}"]
+        for end in pair
     ]
+    both = [", ".join(values) for values in zip(*columns, strict=True)]
+    return [pair[0].slider, *both, "yes" if all(end.kept for end in pair) else "no"]

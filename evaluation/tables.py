@@ -71,17 +71,10 @@ def report(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str],
         most = ", ".join(f"{scores[column]} {float(row.effect.changes[column]):+.2f}" for column in order)
         figures = [f"{row.effect.purity(columns):.2f}", f"{row.effect.identity:.0%}"]
         changed.append([row.source, row.direction, row.label, *figures, most])
-    compared = [
-        [
-            s.source,
-            str(s.directions),
-            f"{s.effect:.2f}",
-            f"{s.purity:.2f}",
-            f"{s.identity:.0%}",
-            f"{s.diversity:.2f}",
-        ]
-        for s in summaries
-    ]
+    compared = []
+    for s in summaries:
+        figures = [f"{s.effect:.2f}", f"{s.purity:.2f}", f"{s.identity:.0%}", f"{s.diversity:.2f}"]
+        compared.append([s.source, str(s.directions), *figures])
     first = markdown(["source", "directions", "effect", "purity", "identity kept", "diversity"], compared)
     second = ["source", "direction", "name", "purity", "identity kept", "changes most"]
     return first + "\n" + markdown(second, changed)
@@ -90,10 +83,9 @@ def report(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str],
 def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; columns of numbers stand to the right."""
     listed = list(rows)
-    numbers = [
-        all(row[i].rstrip("%").replace(".", "").isdigit() for row in listed) for i in range(len(titles))
-    ]
-    lines = [titles, ["--:" if number else "--" for number in numbers], *listed]
+    cells = list(zip(*listed, strict=True)) or [()] * len(titles)
+    right = [all(cell.strip("%").replace(".", "").isdigit() for cell in column) for column in cells]
+    lines = [titles, ["--:" if each else "--" for each in right], *listed]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -128,19 +128,22 @@ def test_sliders_keep_what_their_names_promise_or_not(toy, settings, tmp_path):
         "warmer": Direction.linear("warmer", torch.zeros(6, 16), 0, 1),  # does nothing
         "unnamed": up,
     }
-    bright, dark, warm = sliders.ends(Measure(toy.generator, settings), tried)
-    assert bright.kept
-    assert (bright.low.right, bright.high.right) >= (0.9, 0.9)
-    assert bright.low.change < 0 < bright.high.change
-    assert not dark.kept
-    assert dark.high.right == 0
-    assert not warm.kept
-    sliders.write(tmp_path, [bright, dark, warm])
-    assert "| brighter | -1, 1 |" in (tmp_path / "sliders.md").read_text()
+    found = sliders.ends(Measure(toy.generator, settings), tried)
+    bright, dark, warm = found
+    assert all(end.kept for end in bright)
+    assert all(end.right >= 0.9 for end in bright)
+    assert bright[0].change < 0 < bright[1].change
+    assert not any(end.kept for end in dark)
+    assert dark[1].right == 0
+    assert [end.kept for end in warm] == [True, False]  # it has one end
+    sliders.write(tmp_path, found)
+    lines = (tmp_path / "sliders.md").read_text().splitlines()
+    assert lines[2].startswith("| brighter | -1, 1 |")
+    assert [line.split(" | ")[-1] for line in lines[2:]] == ["yes |", "no |", "no |"]
     with (tmp_path / "sliders.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3
-    assert (float(rows[0]["low"]), float(rows[0]["right_high"])) == (-1, bright.high.right)
+    assert len(rows) == 6
+    assert (float(rows[1]["strength"]), float(rows[1]["right"])) == (1, bright[1].right)
 
 
 def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_others(toy, settings):
@@ -160,10 +163,10 @@ def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_o
     assert changes.abs().max() < 1e-3
     assert same.all()
     still = Direction.linear("warmer", torch.zeros(6, 16), -1, 1)
-    [found] = sliders.ends(measure, {"warmer": still})
-    assert found.low.tried == min(6, int(warm.sum()))
-    assert found.high.tried == min(6, int((~warm).sum()))
-    assert f"{found.low.tried}, {found.high.tried}" in sliders._cells(found)
+    [(low, high)] = sliders.ends(measure, {"warmer": still})
+    assert low.tried == min(6, int(warm.sum()))
+    assert high.tried == min(6, int((~warm).sum()))
+    assert sliders._cells((low, high))[2] == f"{low.tried}, {high.tried}"
 
 
 def test_report_writes_tables_and_names_that_the_page_finds(toy, settings, tmp_path):
