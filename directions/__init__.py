@@ -31,9 +31,9 @@ class Direction:
 
     @staticmethod
     def linear(
-        name: str, vector: Float[Tensor, "layers dim"], low: float, high: float, note: str = ""
+        name: str, vector: Float[Tensor, "rows dim"], low: float, high: float, note: str = ""
     ) -> "Direction":
-        """The same step for every latent; `vector` is zero on layers that stay as they are."""
+        """The same move for every latent; `vector` has a row per layer, zero where nothing changes."""
         return Direction(name, lambda latents: vector.to(latents).expand_as(latents), low, high, note)
 
 
@@ -65,11 +65,6 @@ class DirectionSource(ABC):
     def keepable(self, generator: Generator) -> list[str]:
         """Attributes that `find` can hold still, as in "smile | keep gender, age"; none for most sources."""
         return []
-
-
-def unknown(name: str, known: Iterable[str]) -> ConfigError:
-    """The error for a direction that does not exist."""
-    return ConfigError(f"no direction is called {name!r}; there are: {', '.join(known)}")
 
 
 GROUPS = {"coarse": (0, 2), "middle": (2, 4), "fine": (4, None)}  # resolutions: 4-8, 16-32 and 64... pixels
@@ -114,3 +109,8 @@ def on_layers(
     layered = torch.zeros(layers, vector.shape[-1], device=vector.device)
     layered[chosen] = vector
     return layered
+
+
+def unknown(name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a direction that does not exist."""
+    return ConfigError(f"no direction is called {name!r}; there are: {', '.join(known)}")
