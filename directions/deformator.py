@@ -1,4 +1,4 @@
-"""Directions that a network can recognise in pictures (Voynov and Babenko, ICML 2020)."""
+"""Directions that a second network recognises in pictures (Voynov and Babenko, ICML 2020)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,10 @@ from directions._numbered import Components, Numbered
 
 @dataclass
 class Deformator(Numbered):
-    """The columns of the deformator that `training/shifts.py` learnt, the best recognised first."""
+    """The columns of the deformator that `training/shifts.py` learnt, the best recognised first.
+
+    A strength counts standard deviations of the latents, where the paper's shifts are lengths.
+    """
 
     file: str = ""  # .safetensors of a training run, relative to the project's folder
     label: ClassVar[str] = "Deformator"
