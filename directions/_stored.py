@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backends.generators import Generator
-from backends.rows import ROW_MAPS
+from backends.layer_map import LAYER_MAPS
 from config import ConfigError, resolve
 from directions import parse_layers
 from directions._unpickle import load_npy
@@ -47,23 +47,23 @@ class Stored:
             raise ConfigError(f"direction {name!r} has {dim} numbers, the latents here {generator.dim}")
         if stored in (1, generator.layers):
             return self.vector.expand(generator.layers, -1)
-        if (stored, generator.layers) not in ROW_MAPS:
+        if (stored, generator.layers) not in LAYER_MAPS:
             raise ConfigError(
                 f"direction {name!r} has {stored} layers, this generator {generator.layers}; "
                 f"use a direction with 1 or {generator.layers} layers"
             )
-        return self.vector[list(ROW_MAPS[stored, generator.layers])]
+        return self.vector[list(LAYER_MAPS[stored, generator.layers])]
 
     def chosen(self, layers: str, generator: Generator) -> list[int]:
         """The layers to edit: those asked for, or if that is "all" those the direction is meant for."""
         if layers.strip().lower() not in ("all", ""):
             return parse_layers(layers, generator.layers, generator.size)
-        row_map = ROW_MAPS.get((len(self.vector), generator.layers))
-        if row_map is None:
+        layer_map = LAYER_MAPS.get((len(self.vector), generator.layers))
+        if layer_map is None:
             return parse_layers(self.layers, generator.layers, generator.size)
         # in the numbers of the generator that the file was made for
         meant = parse_layers(self.layers, len(self.vector), generator.size)
-        return [layer for layer, row in enumerate(row_map) if row in meant]
+        return [layer for layer, taken in enumerate(layer_map) if taken in meant]
 
 
 def read(file: str) -> dict[str, Stored]:
