@@ -1,7 +1,7 @@
 """Directions in files: our own `.safetensors`, and those that others publish as `.npy` or `.pt`.
 
     (dim,) or (1, dim)      one vector, the same on every layer      InterFaceGAN, SeFa, MDDGAN, ReSeFa
-    (L, dim), (1, L, dim)   one row per layer                        IDInvert, e4e, steerability
+    (L, dim), (1, L, dim)   one vector a layer                       IDInvert, e4e, steerability
     {boundary, meta_data}   the same with the layers it is for       IDInvert
 
 A `.safetensors` file holds several, by name; its metadata entry `directions` is JSON: name -> layers,
@@ -38,40 +38,38 @@ NOTES = ("layers", "accuracy", "limit", "note")  # what a file may say of each d
 
 @dataclass(frozen=True)
 class Stored:
-    """One direction of a file, in double precision; its longest row has length 1."""
+    """One direction of a file, in double precision; its longest layer has length 1."""
 
-    vector: Float[Tensor, "rows dim"]  # rows = 1: the same on every layer
+    vector: Float[Tensor, "stored dim"]  # 1: the same on every layer
     layers: str = "all"  # those it is meant for
     accuracy: float | None = None  # of the classifier whose normal it is, on held-out samples
     limit: float | None = None  # slider ends, standard deviations of the latents
     note: str = ""
 
-    def rows(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
-        """One row per layer of the generator, whatever `layers` says. Raises ConfigError."""
-        rows, dim = self.vector.shape
+    def layered(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
+        """The vector on each layer of the generator, whatever `layers` says. Raises ConfigError."""
+        stored, dim = self.vector.shape
         if dim != generator.dim:
-            raise ConfigError(f"direction {name!r} has {dim} numbers a row, the latents here {generator.dim}")
-        if rows == 1:
+            raise ConfigError(f"direction {name!r} has {dim} numbers, the latents here {generator.dim}")
+        if stored in (1, generator.layers):
             return self.vector.expand(generator.layers, -1)
-        if rows == generator.layers:
-            return self.vector
-        if (rows, generator.layers) not in LAYER_MAPS:
+        if (stored, generator.layers) not in LAYER_MAPS:
             raise ConfigError(
-                f"direction {name!r} has {rows} rows, this generator {generator.layers} layers; "
-                f"use a direction with 1 or {generator.layers} rows"
+                f"direction {name!r} has {stored} layers, this generator {generator.layers}; "
+                f"use a direction with 1 or {generator.layers} layers"
             )
-        return self.vector[list(LAYER_MAPS[rows, generator.layers])]
+        return self.vector[list(LAYER_MAPS[stored, generator.layers])]
 
     def chosen(self, layers: str, generator: Generator) -> list[int]:
         """The layers to edit: those asked for, or if that is "all" those the direction is meant for."""
         if layers.strip().lower() not in ("all", ""):
             return parse_layers(layers, generator.layers, generator.size)
-        row_map = LAYER_MAPS.get((len(self.vector), generator.layers))
-        if row_map is None:
+        layer_map = LAYER_MAPS.get((len(self.vector), generator.layers))
+        if layer_map is None:
             return parse_layers(self.layers, generator.layers, generator.size)
         # in the numbers of the generator that the file was made for
         meant = parse_layers(self.layers, len(self.vector), generator.size)
-        return [layer for layer, row in enumerate(row_map) if row in meant]
+        return [layer for layer, taken in enumerate(layer_map) if taken in meant]
 
 
 def read(file: str) -> dict[str, Stored]:
@@ -153,7 +151,7 @@ def _pt(path: Path) -> dict[str, Stored]:
 
 
 def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
-    """Checks shape and values; a vector repeated on every row becomes one row."""
+    """Checks shape and values; a vector that is the same on every layer is stored once."""
     vector = tensor.detach().double()
     vector = vector[0] if vector.dim() == 3 and len(vector) == 1 else torch.atleast_2d(vector)
     if vector.dim() != 2 or not vector.numel():

@@ -5,9 +5,8 @@ import torch
 
 from backends.generators.toy import Toy
 from config import ConfigError
-from directions._warps import Warps
 from directions.deformator import Deformator
-from directions.warped import Warped
+from directions.warped import Warped, Warps
 from training import shifts
 
 TOY = Toy(size=8)
@@ -42,7 +41,7 @@ def test_training_tells_straight_directions_apart(config, caplog):
     assert last > 70  # of three directions chance finds a third
     directions = Deformator(file=str(file)).directions(TOY)
     assert [direction.name for direction in directions] == ["Deformator 1", "Deformator 2", "Deformator 3"]
-    assert "told apart" in directions[0].note
+    assert "accuracy" in directions[0].note
     vectors = shifts.build_model(TOY, shifts.read(shifts.Recipe, config)).vectors()
     whitened = vectors @ torch.linalg.pinv(shifts.build_model(TOY, shifts.read(shifts.Recipe, config)).frame)
     torch.testing.assert_close(whitened @ whitened.T, torch.eye(3), atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""Trains `scorers/attributes.py`: linear heads for CelebA's 40 attributes on frozen features.
+"""Trains `evaluation/scorers/attributes.py`: linear heads for CelebA's 40 attributes on frozen features.
 
     python cli.py train configs/training/faces_attributes.yaml data=/path/to/photographs.zip
 
@@ -29,7 +29,7 @@ from tqdm import tqdm
 from backends.cache import whole
 from backends.losses import resize
 from config import ConfigError
-from scorers._features import features
+from evaluation.scorers._features import features
 from training.recipes import read
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from backends.generators import Generator
 from config import ConfigError, checked
 from directions._stored import Stored, write
 from directions.interfacegan import conditional
+from evaluation.scorers import Scorer
 from plugins import build
-from scorers import Scorer
 from training import purest, svm
 from training.purest import Model, normalised
 from training.recipes import read

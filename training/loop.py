@@ -18,7 +18,8 @@ from tqdm import tqdm
 from backends import Images
 from backends.cache import whole
 from backends.networks.linear_encoder import LinearEncoder
-from training import data, layout, metrics, players, sheets, transfer
+from evaluation import metrics, sheets
+from training import data, layout, players, transfer
 from training import encoder as encoder_fit
 from training.gan import Gan, rehearse, step
 from training.settings import Run, read

@@ -22,12 +22,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-import scorers
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
 from config import ConfigError
-from scorers import Scorer
+from evaluation import scorers
+from evaluation.scorers import Scorer
 
 log = logging.getLogger(__name__)
 SHARD = 100  # samples in a file

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from backends.generators import Generator
 from backends.malloc import kept_heap
 from directions._statistics import statistics
-from directions._warps import Warps
+from directions.warped import Warps
 from plugins import build
 from training.moves import components, resume, save
 from training.recipes import read

@@ -17,13 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-import scorers
 from backends.generators import Generator
 from config import ConfigError
 from directions._statistics import statistics
 from directions.stylespace import moves
+from evaluation import scorers
+from evaluation.scorers import Scorer
 from plugins import build
-from scorers import Scorer
 from training.recipes import read
 from training.samples import Samples, collect
 

@@ -17,7 +17,7 @@ from backends.networks import efficientnet_lite
 
 SIDE = 128  # pictures are resized to it before the feature network, pixels
 STAGE = 6  # the last; pooled over places: 352 features
-Features = Float[Tensor, "n 352"]
+Features = Float[Tensor, "_ 352"]  # a row a picture
 
 
 @torch.no_grad()

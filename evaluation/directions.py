@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
+from tqdm import tqdm
 
 from config import ConfigError
 from directions import Direction, DirectionSource
 from editor import Editor
-from evaluation import measured, naming, tables
-from evaluation.effects import Measure
+from evaluation import naming, tables
+from evaluation.effects import Measure, measured
 from evaluation.settings import Evaluation
 from evaluation.tables import Row, Summary
 from plugins import build
@@ -41,9 +42,9 @@ def promising(
 
     Sources that are only compared with have directions of the same names, which are not on the page.
     """
-    chosen = sources(editor, evaluation, wanted or list(editor.sources)).values()
-    named = [source for source in chosen if source.keepable(editor.generator)]
-    return {d.name: d for source in reversed(named) for d in source.directions(editor.generator)[:count]}
+    chosen = list(sources(editor, evaluation, wanted or list(editor.sources)).values())
+    listed = [d for source in reversed(chosen) for d in source.directions(editor.generator)[:count]]
+    return {d.name: d for d in listed if not d.name[-1].isdecimal()}  # "SeFa 1" has a number, no name
 
 
 def report(
@@ -64,7 +65,7 @@ def report(
         listed = _directions(editor, label, source)[:count]
         if not listed:
             continue
-        effects = measured.effects(measure, listed, label)
+        effects = {d.name: measured(measure, d) for d in tqdm(listed, label, disable=None)}
         ends = {d.name: d.high for d in listed}
         named = {n: naming.name(n, effect, evaluation, scores, ends[n]) for n, effect in effects.items()}
         mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]
@@ -90,7 +91,7 @@ def _write(
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tables.write_csv(out / "directions.csv", rows, scores)
-    (out / "directions.md").write_text(tables.markdown(rows, summaries, scores, columns))
+    (out / "directions.md").write_text(tables.report(rows, summaries, scores, columns))
     picture = tables.picture(rows, scores, columns)
     few = picture.quantize(256, Image.Quantize.MAXCOVERAGE)  # a quarter of the size
     few.save(out / "directions.png", optimize=True)
