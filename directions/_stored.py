@@ -5,7 +5,7 @@
     {boundary, meta_data}   the same with the layers it is for       IDInvert
 
 A `.safetensors` file holds several, by name; its metadata entry `directions` is JSON: name -> layers,
-accuracy, limit, note (all optional).
+accuracy, limit, note, space (all optional; the space is "w", which includes W+, or "z").
 """
 
 import json
@@ -25,9 +25,10 @@ from backends.generators import Generator
 from backends.rows import ROW_MAPS
 from config import ConfigError, resolve
 from directions import parse_layers
+from directions._statistics import mapped
 from directions._unpickle import load_npy
 
-NOTES = ("layers", "accuracy", "limit", "note")  # what a file may say of each direction
+NOTES = ("layers", "accuracy", "limit", "note", "space")  # what a file may say of each direction
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,20 @@ class Stored:
     accuracy: float | None = None  # of the classifier whose normal it is, on held-out samples
     limit: float | None = None  # slider ends, standard deviations of the latents
     note: str = ""
+    space: str = "w"  # "z": a normal of Z, the mapping's input
 
     def rows(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
-        """One row per layer of the generator, whatever `layers` says. Raises ConfigError."""
+        """One row per layer of the generator, whatever `layers` says. Raises ConfigError.
+
+        A photograph has no z that could be moved, so a normal of Z becomes the mean change of W along it.
+        """
         rows, dim = self.vector.shape
+        if self.space == "z":
+            if (rows, dim) != (1, generator.z_dim):
+                raise ConfigError(
+                    f"direction {name!r} is of Z and has {rows} x {dim} numbers; Z has {generator.z_dim} here"
+                )
+            return mapped(generator, tuple(self.vector[0].tolist())).double()
         if dim != generator.dim:
             raise ConfigError(f"direction {name!r} has {dim} numbers a row, the latents here {generator.dim}")
         if rows == 1:
@@ -140,5 +151,7 @@ def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
         raise ValueError("its numbers are not finite, or all zero")
     if torch.equal(vector, vector[:1].expand_as(vector)) and layers == "all":
         vector = vector[:1]
+    if notes.get("space", "w") not in ("w", "z"):
+        raise ValueError(f"it is of the space {notes['space']!r}; expected w or z")
     numbers = {key: float(notes.pop(key)) for key in ("accuracy", "limit") if notes.get(key) is not None}
     return Stored(vector / vector.norm(dim=1).max(), str(layers), **numbers, **notes)

@@ -1,4 +1,4 @@
-"""Directions that a network can tell apart in pictures (Voynov and Babenko, ICML 2020)."""
+"""Directions that a second network recognises in pictures (Voynov and Babenko, ICML 2020)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from directions._numbered import Components, Numbered
 
 @dataclass
 class Deformator(Numbered):
-    """The columns of the deformator that `training/shifts.py` learnt, those best told apart first."""
+    """The columns of the deformator that `training/shifts.py` learnt, the best recognised first."""
 
     file: str = ""  # .safetensors of a training run, relative to the project's folder
     label: ClassVar[str] = "Deformator"
@@ -28,6 +28,7 @@ class Deformator(Numbered):
         vectors = state.get("params", torch.zeros(0, 0))
         if vectors.dim() != 2 or vectors.shape[1] != generator.dim:
             raise ConfigError(f"{path.name}: expected params, (directions, {generator.dim})")
-        told = state.get("told", torch.full((len(vectors),), torch.nan)).tolist()
-        notes = [f"told apart {share:.0%}" if share == share else f"of {path.name}" for share in told]
+        unknown = torch.full((len(vectors),), torch.nan)
+        accuracy = state.get("accuracy", state.get("told", unknown)).tolist()  # older files say `told`
+        notes = [f"accuracy {share:.0%}" if share == share else f"of {path.name}" for share in accuracy]
         return Components(torch.nn.functional.normalize(vectors.float(), dim=1), notes)

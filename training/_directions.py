@@ -1,42 +1,90 @@
-"""What the trainers of directions share: the frame that moves are made of, and checkpoints to go on from."""
+"""What the trainers share that learn directions of a generator by gradient descent."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from backends import device
-from backends.cache import whole
+from backends import Latents
 from backends.generators import Generator
-from config import ConfigError
+from config import resolve
 from directions._derivatives import SAMPLES
 from directions._statistics import principal
+from plugins import build
+from training import Part, Trainer
+
+FeatureMaps = Float[Tensor, "n channels side side"]
 
 
-def components(generator: Generator, layers: Sequence[int], count: int) -> Float[Tensor, "k dim"]:
-    """Rows: the first `count` principal components of W, a standard deviation each."""
+@dataclass(kw_only=True)
+class DirectionTrainer(Trainer):
+    """Adam on terms that compare pictures, or feature maps, before and after a move of the latents."""
+
+    generator: dict[str, Any]
+    out: str  # the .safetensors file that a source of directions reads
+    components: int  # principal components of W that directions are made of
+    truncation: float
+    batch: int  # latents a step, of each process
+    steps: int
+    rate: float
+
+    @abstractmethod
+    def models(self) -> dict[str, nn.Module]:
+        """The networks that learn, by name."""
+
+    @abstractmethod
+    def terms(self, share: int) -> dict[str, Tensor]:
+        """Loss terms, and other figures for the log. The same `share` always draws the same numbers."""
+
+    @property
+    def result(self) -> Path:
+        return resolve(self.out)
+
+    @cached_property
+    def network(self) -> Generator:
+        """The generator. Raises ConfigError."""
+        return build(Generator, self.generator, "generator")
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        parameters = [p for model in self.models().values() for p in model.parameters()]
+        return torch.optim.Adam(parameters, self.rate)
+
+    def parts(self) -> dict[str, Part]:
+        return {**self.models(), "optimizer": self.optimizer}
+
+    def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
+        terms = self.terms(number * accelerator.num_processes + accelerator.process_index)
+        self.optimizer.zero_grad()
+        weighted(terms, self.losses).backward()
+        if accelerator.num_processes > 1:
+            for parameter in (p for group in self.optimizer.param_groups for p in group["params"]):
+                parameter.grad = accelerator.reduce(parameter.grad, "mean")
+        self.optimizer.step()
+        return {name: float(value) for name, value in terms.items()}
+
+
+def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Float[Tensor, ""]:
+    """The sum of the terms that have a weight."""
+    return torch.stack([weights[name] * term for name, term in terms.items() if name in weights]).sum()
+
+
+def basis(generator: Generator, layers: Sequence[int], count: int) -> Float[Tensor, "k dim"]:
+    """Rows: the first `count` principal components of W, each one standard deviation long."""
     variances, vectors = principal(generator, tuple(layers), SAMPLES)
     return (variances.sqrt()[:, None] * vectors)[:count]
 
 
-def save(file: Path, parts: dict[str, Any], step: int) -> None:
-    """The states of `parts` after `step` steps; the file is there whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with whole(file) as partial:
-        torch.save({"step": step} | {name: part.state_dict() for name, part in parts.items()}, partial)
-
-
-def resume(file: Path, parts: dict[str, Any]) -> int:
-    """The number of steps done; `parts` get the state they had then. Raises ConfigError."""
-    if not file.is_file():
-        return 0
-    content = torch.load(file, map_location=device(), weights_only=True)
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(content[name])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise ConfigError("folder: it holds a run of other settings; give an empty one") from error
-    return int(content["step"])
+def seen(generator: Generator, latents: Latents, layer: int, pixels: int) -> FeatureMaps:
+    """What is compared: the feature maps after W+ layer `layer`, or if it is -1 pictures of `pixels` a side."""
+    if layer >= 0:
+        return generator.activations(latents, layer)
+    return functional.interpolate(generator.synthesize(latents), size=(pixels, pixels), mode="area")

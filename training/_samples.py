@@ -8,28 +8,30 @@ changed later reads them, and nothing is rendered twice.
 import hashlib
 import io
 import json
-import logging
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 import scorers
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
-from config import ConfigError
+from config import ConfigError, resolve
+from plugins import build
 from scorers import Scorer
+from training import Trainer
 
-log = logging.getLogger(__name__)
 SHARD = 100  # samples in a file
 QUALITY = 95  # of the JPEGs: scores then change by 1 % of their standard deviation
 
@@ -43,52 +45,111 @@ class Samples:
     names: list[str]  # of the scores
 
 
-def collect(
-    generator: Generator,
-    measured: Sequence[Scorer],
-    folder: Path,
-    count: int,
-    truncation: float = 1.0,
-    mixed: bool = False,
-    batch: int = 4,
-) -> Samples:
-    """Latents of the seeds 0...count - 1 and the scores of their pictures, from `folder` where it has them.
+@dataclass(kw_only=True)
+class SampleTrainer(Trainer):
+    """A trainer whose steps draw and score one shard of samples each; the export fits something to them."""
 
-    `mixed` takes the rows of a latent from two samples, cut at a random layer (StyleGAN, section 3.1), so
-    that boundaries in W+ can differ from layer to layer.
+    generator: dict[str, Any]
+    scorers: list[dict[str, Any]]
+    out: str  # the file that a source of directions reads
+    samples: int
+    truncation: float = 1.0
+    batch: int = 4
 
-    Raises ConfigError when `folder` holds samples of something else.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    _check(
-        folder / "about.json",
-        {"fingerprint": generator.fingerprint, "truncation": truncation, "mixed": mixed},
-    )
-    names = scorers.names(measured)
-    shards = []
-    for start in tqdm(range(0, count, SHARD), "samples", unit="shard", disable=None):
-        seeds = list(range(start, start + SHARD))
-        file = folder / f"{start:06d}.npz"
+    @property
+    def steps(self) -> int:
+        return -(-self.samples // SHARD)
+
+    @property
+    def result(self) -> Path:
+        return resolve(self.out)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether samples mix styles, see `Shards`."""
+        return False
+
+    @cached_property
+    def network(self) -> Generator:
+        """The generator. Raises ConfigError."""
+        return build(Generator, self.generator, "generator")
+
+    @cached_property
+    def measured(self) -> list[Scorer]:
+        """The scorers. Raises ConfigError."""
+        return [build(Scorer, settings, "scorers") for settings in self.scorers]
+
+    @cached_property
+    def shards(self) -> "Shards":
+        folder = resolve(self.folder)
+        return Shards(self.network, self.measured, folder, self.truncation, self.mixed, self.batch)
+
+    def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
+        if number % accelerator.num_processes == accelerator.process_index:
+            self.shards.shard(number)
+        return {}
+
+
+@dataclass
+class Shards:
+    """Samples and their scores in a folder, which is filled as they are asked for."""
+
+    generator: Generator
+    measured: Sequence[Scorer]
+    folder: Path
+    truncation: float = 1.0
+    # the layers of a latent come from two samples, cut at a random layer (StyleGAN, section 3.1), so that
+    # boundaries in W+ can differ from layer to layer
+    mixed: bool = False
+    batch: int = 4
+
+    def collect(self, count: int) -> Samples:
+        """The samples of the seeds 0...count - 1. Raises ConfigError as `shard` does."""
+        shards = [self.shard(number) for number in range(-(-count // SHARD))]
+        latents, scores = (
+            torch.from_numpy(np.concatenate(parts)[:count]) for parts in zip(*shards, strict=True)
+        )
+        return Samples(latents, scores, scorers.names(self.measured))
+
+    def shard(self, number: int) -> tuple[Float[ndarray, "n rows dim"], Float[ndarray, "n scores"]]:
+        """Latents and scores of one shard. Raises ConfigError when the folder holds samples of something else."""
+        self._check()
+        seeds = list(range(number * SHARD, (number + 1) * SHARD))
+        file = self.folder / f"{seeds[0]:06d}.npz"
         if not file.is_file():
-            latents = _latents(generator, seeds, truncation, mixed)
+            latents = self._latents(seeds)
             with whole(file.with_suffix(".zip")) as archive:
-                _draw(generator, latents, archive, batch)
+                _draw(self.generator, latents, archive, self.batch)
             with whole(file) as partial:
-                np.savez(partial, latents=(latents if mixed else latents[:, :1]).cpu().numpy())
-        with np.load(file) as shard:
-            shards.append((shard["latents"], _scores(measured, file.with_suffix(".zip"), seeds)))
-    latents, scores = (torch.from_numpy(np.concatenate(parts)[:count]) for parts in zip(*shards, strict=True))
-    return Samples(latents, scores, names)
+                np.savez(partial, latents=(latents if self.mixed else latents[:, :1]).cpu().numpy())
+        with np.load(file) as content:
+            return content["latents"], _scores(self.measured, file.with_suffix(".zip"), seeds)
 
+    def _check(self) -> None:
+        """The folder's shards were made for this generator; an empty folder is labelled."""
+        about = {
+            "fingerprint": self.generator.fingerprint,
+            "truncation": self.truncation,
+            "mixed": self.mixed,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "about.json"
+        if not file.is_file():
+            file.write_text(json.dumps(about, indent=1))
+        elif json.loads(file.read_text()) != about:
+            raise ConfigError(
+                "folder: it holds samples of other settings; give an empty one, or its settings"
+            )
 
-def _latents(generator: Generator, seeds: list[int], truncation: float, mixed: bool) -> Latents:
-    latents = generator.sample(seeds, truncation)
-    if mixed:
-        others = generator.sample([seed + 10**6 for seed in seeds], truncation)
-        for latent, other, seed in zip(latents, others, seeds, strict=True):
-            cut = int(torch.randint(0, generator.layers, (), generator=torch.Generator().manual_seed(seed)))
-            latent[cut:] = other[cut:]
-    return latents
+    def _latents(self, seeds: list[int]) -> Latents:
+        latents = self.generator.sample(seeds, self.truncation)
+        if self.mixed:
+            others = self.generator.sample([seed + 10**6 for seed in seeds], self.truncation)
+            for latent, other, seed in zip(latents, others, seeds, strict=True):
+                source = torch.Generator().manual_seed(seed)
+                cut = int(torch.randint(0, self.generator.layers, (), generator=source))
+                latent[cut:] = other[cut:]
+        return latents
 
 
 def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> None:
@@ -138,14 +199,3 @@ def _key(scorer: Scorer) -> str:
     kind = type(scorer).__module__.rpartition(".")[2]
     text = json.dumps([asdict(scorer), scorer.content()], sort_keys=True, default=str)  # type: ignore[call-overload]
     return f"{kind}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-
-
-def _check(file: Path, about: dict[str, object]) -> None:
-    """The folder's shards were made for this generator; an empty folder is labelled."""
-    if file.is_file():
-        if json.loads(file.read_text()) != about:
-            raise ConfigError(
-                "folder: it holds samples of other settings; give an empty one, or its settings"
-            )
-        return
-    file.write_text(json.dumps(about, indent=1))
