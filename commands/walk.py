@@ -30,17 +30,17 @@ def run(options: argparse.Namespace) -> int:
     """Write the strip or film of the first latent."""
     from PIL import Image
 
-    import films
+    import video
 
     ending = options.out.suffix.lower()
-    if ending not in films.STRIPS + films.FILMS:
-        known = ", ".join(films.STRIPS + films.FILMS)
+    if ending not in video.STRIPS + video.FILMS:
+        known = ", ".join(video.STRIPS + video.FILMS)
         raise ConfigError(f"--out {options.out.name}: cannot write {ending or 'no ending'!r}; use {known}")
     editor, [inversion, *_], _ = starting_point(options)
     direction = editor.direction(options.direction)
     low = direction.low if options.low is None else options.low
     high = direction.high if options.high is None else options.high
-    count = options.frames or (24 if ending in films.FILMS else 7)
+    count = options.frames or (24 if ending in video.FILMS else 7)
     if count < 2:
         raise ConfigError("--frames: a walk has at least 2 pictures")
     frames = []
@@ -48,5 +48,5 @@ def run(options: argparse.Namespace) -> int:
         strength = low + (high - low) * i / (count - 1)
         frame = editor.render(inversion, {options.direction: strength})
         frames.append(frame.resize((options.size, options.size), Image.Resampling.LANCZOS))
-    films.write(frames, options.out)
+    video.write(frames, options.out)
     return 0

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-import scorers
 from backends import Images, Latents, losses
 from backends.generators import Generator
 from backends.networks import efficientnet_lite
+from config import ConfigError
 from directions import Direction
+from evaluation import scorers
 from evaluation.settings import Evaluation
 
 FACE = 0.36  # squared distance of dlib's descriptors below which it says it is the same person
@@ -48,18 +49,24 @@ class Base:
     """The unedited samples."""
 
     scores: Float[Tensor, "n scores"]
-    deviation: Float[Tensor, " scores"]
+    std: Float[Tensor, " scores"]
     descriptors: Float[Tensor, "n features"]
     near: float  # squared distance of descriptors below which it is the same subject
 
 
 class Measure:
-    """Renders and scores; the samples are made once and shared by every direction."""
+    """Renders and scores; the samples are made once and shared by every direction.
+
+    Raises ConfigError when the evaluation names a score that no scorer measures.
+    """
 
     def __init__(self, generator: Generator, evaluation: Evaluation):
         self.generator, self.evaluation = generator, evaluation
         self.scorers = evaluation.built()
         self.names = scorers.names(self.scorers)
+        wanted = {*evaluation.words, *(evaluation.promise(slider)[0] for slider in evaluation.sliders)}
+        if unknown := sorted(wanted.difference(self.names)):
+            raise ConfigError(f"no score is called {unknown[0]!r}; there are: {', '.join(self.names)}")
         self.seeds = list(range(evaluation.seed, evaluation.seed + evaluation.samples))
         self.latents = generator.sample(self.seeds, evaluation.truncation)
 
@@ -103,7 +110,7 @@ class Measure:
         """Per sample, the changes in standard deviations, and whether the subject stays the same."""
         strength = strength.to(self.latents)[:, None, None]
         scores, descriptors = self._seen(self.latents + strength * direction.step(self.latents))
-        changes = (scores - self.base.scores) / self.base.deviation
+        changes = (scores - self.base.scores) / self.base.std
         return changes, (descriptors - self.base.descriptors).square().sum(1) < self.base.near
 
     @torch.no_grad()

@@ -3,8 +3,10 @@ added to it is the only one to be rendered."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,7 +20,7 @@ from evaluation.effects import Effect, Measure
 COUNTED = ("scorers", "samples", "seed", "truncation", "step", "identity")  # settings that decide the numbers
 
 
-def effects(measure: Measure, directions: list[Direction], source: str = "") -> dict[str, Effect]:
+def effects(measure: Measure, directions: Sequence[Direction], source: str = "") -> dict[str, Effect]:
     """By the name of the direction; measured where the cache has none."""
     return {d.name: effect(measure, d) for d in tqdm(directions, source or "directions", disable=None)}
 
@@ -26,19 +28,16 @@ def effects(measure: Measure, directions: list[Direction], source: str = "") -> 
 def effect(measure: Measure, direction: Direction) -> Effect:
     """The effect from the cache, or a new one, which is kept."""
     file = cache.folder() / "effects" / f"{key(measure, direction)}.json"
-    if (found := _read(file, len(measure.names))) is not None:
-        return found
+    kept = read_json(file)
+    try:
+        changes, agreement = torch.tensor(kept["changes"]), torch.tensor(kept["agreement"])
+        if changes.shape == agreement.shape == (len(measure.names),):
+            return Effect(changes, agreement, float(kept["identity"]))
+    except (KeyError, TypeError, ValueError):  # not there, or damaged
+        pass
     new = measure.effect(direction)
-    content = {
-        "direction": direction.name,
-        "scores": measure.names,
-        "changes": new.changes.tolist(),
-        "agreement": new.agreement.tolist(),
-        "identity": new.identity,
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with cache.whole(file) as partial:
-        partial.write_text(json.dumps(content))
+    numbers = {"changes": new.changes.tolist(), "agreement": new.agreement.tolist(), "identity": new.identity}
+    write_json(file, {"direction": direction.name, "scores": measure.names, **numbers})
     return new
 
 
@@ -55,12 +54,17 @@ def _bytes(step: Float[Tensor, "n layers dim"]) -> bytes:
     return step.detach().cpu().to(torch.bfloat16).view(torch.int16).numpy().tobytes()
 
 
-def _read(file: Path, scores: int) -> Effect | None:
-    """None when it is not there, or damaged."""
+def read_json(file: Path) -> dict[str, Any]:
+    """The mapping in a file; a missing or damaged one counts as empty, as it can be measured again."""
     try:
         content = json.loads(file.read_text())
-        changes, agreement = (torch.tensor(content[name]) for name in ("changes", "agreement"))
-        identity = float(content["identity"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Effect(changes, agreement, identity) if changes.shape == agreement.shape == (scores,) else None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """The file is there whole or not at all; its folder is made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with cache.whole(file) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")

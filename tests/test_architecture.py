@@ -14,22 +14,21 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "plugins": {"config"},
     "backends": {"backends", "plugins"},
     "directions": {"directions", "backends", "plugins"},
-    "scorers": {"scorers", "backends", "plugins"},
     "latents": {"backends"},
-    "films": set(),
+    "video": set(),
     "sharing": {"sharing", "backends", "latents", "plugins"},
     "editor": {"backends", "directions", "plugins"},
     "ui": {
-        "ui", "editor", "backends", "directions", "plugins", "latents", "sharing", "films", "evaluation",
+        "ui", "editor", "backends", "directions", "plugins", "latents", "sharing", "evaluation",
     },
     "app": {"ui", "editor", "plugins", "sharing", "backends"},
     "commands": {
-        "commands", "editor", "backends", "directions", "plugins", "latents", "films", "training",
+        "commands", "editor", "backends", "directions", "plugins", "latents", "video", "training",
         "evaluation", "ui",
     },
     "cli": {"commands"},
-    "training": {"training", "plugins", "backends", "directions", "scorers"},
-    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins", "scorers"},
+    "training": {"training", "plugins", "backends", "directions", "evaluation"},
+    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins"},
 }  # fmt: skip
 
 

@@ -6,8 +6,8 @@ import torch
 from backends.generators import Generator
 from config import ConfigError
 from directions._stored import read
+from evaluation.scorers import Scorer
 from plugins import build
-from scorers import Scorer
 from training import interfacegan, purest, svm
 from training.attributes import fit, judge
 from training.samples import Samples, collect
@@ -174,7 +174,7 @@ def test_another_scorer_reads_the_kept_pictures(tmp_path, monkeypatch):
 
 
 def test_kept_pictures_are_those_of_the_generator(tmp_path):
-    import scorers
+    from evaluation import scorers
     from training.samples import _pictures
 
     generator, colour = build(Generator, {"name": "toy", "size": 64}), build(Scorer, {"name": "colour"})

@@ -11,8 +11,8 @@ from backends.inverters import Inverter
 from backends.sources import Source
 from config import ConfigError, checked
 from directions import DirectionSource
+from evaluation.scorers import Scorer
 from plugins import build, find, names
-from scorers import Scorer
 
 KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource, Scorer]
 

@@ -5,9 +5,9 @@ import torch
 
 from backends.networks import efficientnet_lite
 from config import ConfigError
+from evaluation.scorers import Scorer, names
 from evaluation.settings import read
 from plugins import build
-from scorers import Scorer, names
 from training.interfacegan import Recipe
 from training.recipes import read as recipe
 

@@ -20,7 +20,8 @@ from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
 from backends.networks.mobilestylegan import Synthesis, inverse_haar
 from config import ConfigError
-from training import data, metrics, run, transfer
+from evaluation import metrics
+from training import data, run, transfer
 from training.augment import Augmentation, augment, draw
 from training.data import Data, Order
 from training.discriminator import Pixels, Projected

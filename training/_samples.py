@@ -23,13 +23,13 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-import scorers
+from evaluation import scorers
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
 from config import ConfigError, resolve
 from plugins import build
-from scorers import Scorer
+from evaluation.scorers import Scorer
 from training import Trainer
 
 SHARD = 100  # samples in a file

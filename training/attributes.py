@@ -1,4 +1,4 @@
-"""Trains `scorers/attributes.py`: linear heads for CelebA's 40 attributes on frozen features.
+"""Trains `evaluation/scorers/attributes.py`: linear heads for CelebA's 40 attributes on frozen features.
 
     python cli.py train configs/training/faces_attributes.yaml data=/path/to/photographs.zip
 
@@ -31,7 +31,7 @@ from torch import Tensor
 from backends.cache import whole
 from backends.losses import resize
 from config import ConfigError, resolve
-from scorers._features import features
+from evaluation.scorers._features import features
 from training import Trainer
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-import scorers
+from evaluation import scorers
 from config import ConfigError
 from directions._statistics import statistics
 from directions.stylespace import moves

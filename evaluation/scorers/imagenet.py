@@ -11,7 +11,7 @@ from backends import Images
 from backends.losses import resize
 from backends.networks import efficientnet_lite
 from config import ConfigError
-from scorers import Scorer
+from evaluation.scorers import Scorer
 
 
 @dataclass
@@ -39,11 +39,6 @@ class ImageNet(Scorer):
         network = efficientnet_lite.load(self.network)  # type: ignore[arg-type]
         logits = network(resize(images, self.side).contiguous(memory_format=torch.channels_last))
         logits = logits[:, list(self.classes.values())]
-        others = torch.stack(
-            [
-                torch.cat([logits[:, :i], logits[:, i + 1 :]], dim=1).logsumexp(1)
-                for i in range(logits.shape[1])
-            ],
-            dim=1,
-        )
+        own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+        others = logits[:, None].masked_fill(own, -torch.inf).logsumexp(2)
         return logits - others

@@ -37,13 +37,13 @@ def sources(editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = ()) 
 def promising(
     editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = (), count: int | None = None
 ) -> dict[str, Direction]:
-    """Directions with names of their own, of the page's sources or of those that are wanted.
+    """Directions whose names promise something, of the page's sources or of those that are wanted.
 
-    Sources that are only compared with have directions of the same names, which are not on the page.
+    Of directions with the same name that of the first source counts.
     """
     chosen = sources(editor, evaluation, wanted or list(editor.sources)).values()
-    named = [source for source in chosen if source.keepable(editor.generator)]
-    return {d.name: d for source in reversed(named) for d in source.directions(editor.generator)[:count]}
+    listed = [d for source in reversed(chosen) for d in source.directions(editor.generator)[:count]]
+    return {d.name: d for d in listed if d.name in evaluation.sliders}
 
 
 def report(
@@ -90,7 +90,7 @@ def _write(
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tables.write_csv(out / "directions.csv", rows, scores)
-    (out / "directions.md").write_text(tables.markdown(rows, summaries, scores, columns))
+    (out / "directions.md").write_text(tables.report(rows, summaries, scores, columns))
     picture = tables.picture(rows, scores, columns)
     few = picture.quantize(256, Image.Quantize.MAXCOVERAGE)  # a quarter of the size
     few.save(out / "directions.png", optimize=True)

@@ -1,4 +1,4 @@
-"""What a trained domain is judged by: sheets, figures, and photographs that training did not see."""
+"""What a domain is judged by: sheets, figures, and photographs that training did not see."""
 
 import csv
 from pathlib import Path
@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
+from backends.generators import Generator
 from editor import Editor
-from training import transfer
-from training.data import Data
-from training.report import Report, report
-from training.unseen import Unseen, unseen
+from evaluation.generator import Report, report
+from evaluation.held_out import held_out
+from plugins import build
+from backends import dataset
+from training import _transfer as transfer
+from backends.dataset import Data
 
 
 @pytest.fixture
@@ -26,15 +30,15 @@ def photographs(tmp_path: Path) -> Data:
     return Data(str(tmp_path / "photographs"), holdout=6)
 
 
-def test_unseen_photographs_are_inverted_and_edited(photographs: Data, tmp_path: Path) -> None:
+def test_held_out_photographs_are_inverted_and_edited(photographs: Data, tmp_path: Path) -> None:
     editor = Editor.load("toy", Path(__file__).parent / "configs")
     directions = list(editor.directions("SeFa").values())[:2]
-    settings = Unseen(photographs, str(tmp_path), count=3, seconds=60)
-    errors = unseen(settings, editor.generator, editor.inverter(), directions)
+    _, held = dataset.load(photographs, editor.generator.size)
+    errors = held_out(editor.generator, editor.inverter(), directions, held, tmp_path, count=3, seconds=60)
     assert len(errors) == 3
-    with Image.open(tmp_path / "unseen.webp") as sheet:
+    with Image.open(tmp_path / "held_out.webp") as sheet:
         assert sheet.size == (8 * editor.generator.size, 2 * editor.generator.size)  # 3 x 4 pictures, 8 a row
-    with (tmp_path / "unseen.csv").open() as file:
+    with (tmp_path / "held_out.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["photograph"] for row in rows] == ["01.png", "05.png", "09.png"]
     assert [float(row["mse"]) for row in rows] == pytest.approx(errors, abs=1e-4)
@@ -43,10 +47,16 @@ def test_unseen_photographs_are_inverted_and_edited(photographs: Data, tmp_path:
 
 
 @pytest.mark.weights
-def test_report_of_noise_is_far_from_photographs(photographs: Data, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [{"name": "toy", "size": 16}, {"name": "compact", "size": 16}])
+def test_report_of_noise_is_far_from_photographs(photographs: Data, tmp_path: Path, settings: dict) -> None:
+    """Of any generator, ours or another."""
     torch.manual_seed(0)
-    settings = Report(str(tmp_path / "report"), photographs, samples=6)
-    figures = report(settings, transfer.scratch((32, 32)).eval())
+    if settings["name"] == "compact":
+        state = transfer.scratch((32, 32)).state_dict()
+        save_file(state, tmp_path / "noise.safetensors")
+        settings = settings | {"weights": str(tmp_path / "noise.safetensors")}
+    train, _ = dataset.load(photographs, 16)
+    figures = report(Report(tmp_path / "report", samples=6), build(Generator, settings, ""), train)
     assert figures["samples"] == 6
     assert figures["fid_like"] > figures["fid_like_of_halves"] > 0
     assert figures["diversity"] > 0

@@ -4,15 +4,14 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from backends import Images
-from config import ConfigError
-from scorers import Scorer
+from config import ConfigError, resolve
+from evaluation.scorers import Scorer
 
 
 @dataclass
@@ -22,11 +21,11 @@ class Table(Scorer):
     An empty cell means unknown; such a sample is left out of what is fitted to that column.
     """
 
-    file: str = ""  # path of the CSV
+    file: str = ""  # the CSV
 
     @cached_property
     def _content(self) -> tuple[list[str], dict[str, list[float]]]:
-        path = Path(self.file)
+        path = resolve(self.file)
         try:
             with path.open(newline="") as stream:
                 title, *rows = [row for row in csv.reader(stream) if row]

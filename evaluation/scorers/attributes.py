@@ -11,8 +11,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from backends import Images, device, weights
-from scorers import Scorer
-from scorers._features import celeba_frame, features
+from config import ConfigError
+from evaluation.scorers import Scorer
+from evaluation.scorers._features import celeba_frame, features
 
 TENSORS = ("mean", "deviation", "weight", "bias")  # of features; of heads
 
@@ -37,6 +38,8 @@ class Attributes(Scorer):
     def names(self) -> list[str]:
         known = self._heads[1]
         wanted = [name.strip() for name in self.only.split(",") if name.strip()]
+        if unknown := [name for name in wanted if name not in known]:
+            raise ConfigError(f"only: no attribute is called {unknown[0]!r}; there are: {', '.join(known)}")
         return wanted or known
 
     def content(self) -> str:

@@ -1,4 +1,4 @@
-"""Frozen features of faces, on which attributes are told apart by linear heads."""
+"""Frozen features of faces, from which linear heads read attributes."""
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,8 @@ from backends.networks.efficientnet_lite import Size
 SIDE = 112  # pixels of the crop that the network sees
 STAGES = {2: 4, 4: 4, 6: 2}  # stage of the network -> cells a side that its maps are averaged in
 # CelebA's frame in an FFHQ-aligned picture, fractions of the side: the inverse of the mean FFHQ frame of 145
-# CelebA photographs (centre (0.501, 0.371), side 1.336, in sides of the photograph; deviations 0.014,
-# 0.011, 0.056)
+# CelebA photographs (centre (0.501, 0.371), side 1.336, in sides of the photograph; standard deviations
+# 0.014, 0.011, 0.056)
 LEFT, TOP, WIDTH = 0.125, 0.2223, 0.7486
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from backends import Images, weights
 from backends.losses import resize
-from scorers import Scorer
+from backends.photos import to_pil
+from evaluation.scorers import Scorer
 
 SIDE = 256  # pixels of the picture that landmarks are read from
 # dlib's detection in FFHQ-aligned pictures, fractions of the side: faces there are always at the same place
@@ -40,17 +41,13 @@ class Pose(Scorer):
         return ["yaw", "pitch", "roll"]
 
     def score(self, images: Images, samples: Sequence[str]) -> Float[Tensor, "n scores"]:
-        pixels = (
-            ((resize(images, SIDE).clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        )
-        return torch.tensor(
-            np.stack([angles(self._landmarks(picture)) for picture in pixels]), dtype=torch.float32
-        )
+        found = [angles(self._landmarks(np.asarray(picture))) for picture in to_pil(resize(images, SIDE))]
+        return torch.tensor(np.stack(found), dtype=torch.float32)
 
     def _landmarks(self, picture: ndarray) -> Float[ndarray, "68 2"]:
         box = dlib.rectangle(*(round(SIDE * edge) for edge in (LEFT, TOP, RIGHT, BOTTOM)))  # type: ignore[attr-defined]
         with LOCK:
-            shape = self._predictor(np.ascontiguousarray(picture), box)
+            shape = self._predictor(picture, box)
         return np.array([(p.x, p.y) for p in shape.parts()], dtype=float)
 
     @cached_property

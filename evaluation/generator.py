@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from backends import Images
-from backends.networks.compact_stylegan import CompactStyleGAN
-from training import data, metrics, sheets
-from training.data import Data, Photographs
+from backends.generators import Generator
+from evaluation import metrics, sheets
+from evaluation._photographs import Photographs
 
 FIRST = 100_000  # seeds of the samples that are measured: far from those on the sheets
 logger = logging.getLogger(__name__)
@@ -20,30 +20,30 @@ logger = logging.getLogger(__name__)
 class Report:
     """Settings of one report."""
 
-    folder: str  # of the sheets and figures
-    data: Data
+    folder: Path  # of the sheets and figures
     samples: int = 5000  # measured; the figures depend on it
     batch: int = 16
 
 
-def report(settings: Report, network: CompactStyleGAN) -> dict[str, float]:
+def report(settings: Report, generator: Generator, photographs: Photographs) -> dict[str, float]:
     """Writes `samples_0.7.webp`, `samples_1.0.webp`, `nearest.webp` and `figures.csv`; returns the figures.
 
     The distance between two halves of the photographs, each of at most `samples`, says what a perfect
-    generator could reach. Raises ConfigError when there are no photographs.
+    generator could reach.
     """
-    photographs, _ = data.load(settings.data, network.size)
-    folder = Path(settings.folder)
+    folder = settings.folder
     for truncation in (0.7, 1.0):
         sheets.save(
-            sheets.samples(network, list(range(64)), truncation), 8, folder / f"samples_{truncation}.webp"
+            samples(generator, range(64), truncation, settings.batch),
+            8,
+            folder / f"samples_{truncation}.webp",
         )
     real = metrics.features_of(_batches(photographs, settings.batch))
     ours = metrics.features_of(
-        sheets.samples(network, list(range(start, min(start + settings.batch, FIRST + settings.samples))))
+        samples(generator, range(start, min(start + settings.batch, FIRST + settings.samples)))
         for start in range(FIRST, FIRST + settings.samples, settings.batch)
     )
-    sheets.save(neighbours(network, photographs, real), 4, folder / "nearest.webp")
+    sheets.save(neighbours(generator, photographs, real), 4, folder / "nearest.webp")
     shuffled = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))]
     first, second = shuffled[: len(real) // 2], shuffled[len(real) // 2 :]
     figures = {
@@ -58,11 +58,17 @@ def report(settings: Report, network: CompactStyleGAN) -> dict[str, float]:
     return figures
 
 
-def neighbours(network: CompactStyleGAN, photographs: Photographs, real: metrics.Features) -> Images:
+def samples(generator: Generator, seeds: range, truncation: float = 1.0, batch: int = 16) -> Images:
+    """One picture per seed, on the processor."""
+    latents = generator.sample(list(seeds), truncation)
+    return torch.cat([generator.render(part).cpu().float() for part in latents.split(batch)])
+
+
+def neighbours(generator: Generator, photographs: Photographs, real: metrics.Features) -> Images:
     """Rows of a sample and the three training photographs most like it: were they learnt by heart?"""
-    samples = sheets.samples(network, list(range(10)))
+    drawn = samples(generator, range(10))
     rows = []
-    for sample, nearest in zip(samples, metrics.nearest(metrics.features(samples), real), strict=True):
+    for sample, nearest in zip(drawn, metrics.nearest(metrics.features(drawn), real), strict=True):
         rows += [sample, *photographs.images(nearest.tolist())]
     return torch.stack(rows)
 

@@ -4,24 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from backends import Images
-from backends.losses import resize
 from config import ConfigError
-from scorers import Scorer
-from scorers.colour import LUMINANCE, SIDE
-
-PROPERTIES = ("brightness", "warmth", "saturation", "contrast", "greenness")
+from evaluation.scorers import Scorer
+from evaluation.scorers._colours import PROPERTIES, properties, thumbnails
 
 
 @dataclass
 class Regions(Scorer):
     """Per region and property one score, "sky brightness"; a region is one or more rectangles.
 
-    Brightness is the mean luminance, warmth red against blue, greenness green against red and blue, contrast
-    the standard deviation of the luminance. Only aligned or similar pictures have regions at fixed places.
+    Only aligned or similar pictures have regions at fixed places.
     """
 
     regions: dict[str, list[list[float]]] = field(default_factory=dict)  # [left, top, right, bottom], of 1
@@ -41,28 +37,16 @@ class Regions(Scorer):
 
     @torch.no_grad()
     def score(self, images: Images, samples: Sequence[str]) -> Float[Tensor, "n scores"]:
-        small = (resize(images, min(SIDE, images.shape[-1])) + 1) / 2
+        small = thumbnails(images)
         columns = []
         for rectangles in self.regions.values():
-            found = _properties(small[:, :, self._mask(rectangles, small.shape[-1])])
+            found = properties(small[:, :, _mask(rectangles, small.shape[-1])])
             columns += [found[name] for name in self.properties]
         return torch.stack(columns, dim=1)
 
-    @staticmethod
-    def _mask(rectangles: list[list[float]], size: int) -> Tensor:
-        mask = torch.zeros(size, size, dtype=torch.bool)
-        for left, top, right, bottom in rectangles:
-            mask[round(top * size) : round(bottom * size), round(left * size) : round(right * size)] = True
-        return mask
 
-
-def _properties(pixels: Float[Tensor, "n 3 places"]) -> dict[str, Float[Tensor, " n"]]:
-    luminance = torch.einsum("ncp,c->np", pixels, pixels.new_tensor(LUMINANCE))
-    red, green, blue = pixels.mean(2).T
-    return {
-        "brightness": luminance.mean(1),
-        "warmth": red - blue,
-        "saturation": (pixels.amax(1) - pixels.amin(1)).mean(1),
-        "contrast": luminance.std(1),
-        "greenness": green - (red + blue) / 2,
-    }
+def _mask(rectangles: list[list[float]], size: int) -> Bool[Tensor, "size size"]:
+    mask = torch.zeros(size, size, dtype=torch.bool)
+    for left, top, right, bottom in rectangles:
+        mask[round(top * size) : round(bottom * size), round(left * size) : round(right * size)] = True
+    return mask
