@@ -1,4 +1,4 @@
-"""Photographs to train on or judge by: a folder, a zip archive or a Hugging Face dataset -> square pictures."""
+"""Photographs: a folder, a zip archive or a Hugging Face dataset -> square pictures in memory."""
 
 import io
 import logging

@@ -37,7 +37,10 @@ class Warps(nn.Module):
     def ordered(self, order: Int[Tensor, " count"]) -> dict[str, Tensor]:
         """What a file holds, with the directions in this order."""
         learnt = {"support": self.support, "weight": self.weight, "width": self.width}
-        return {name: value[order] for name, value in learnt.items()} | {"frame": self.frame, "mean": self.mean}
+        return {name: value[order] for name, value in learnt.items()} | {
+            "frame": self.frame,
+            "mean": self.mean,
+        }
 
     def move(self, w: Float[Tensor, "n dim"], number: int) -> Float[Tensor, "n dim"]:
         """What a unit step along direction `number` adds: its coordinates have length 1."""

@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from backends import dataset
+from backends.dataset import Data
 from backends.generators import Generator
 from editor import Editor
 from evaluation.generator import Report, report
 from evaluation.held_out import held_out
 from plugins import build
-from backends import dataset
 from training import _transfer as transfer
-from backends.dataset import Data
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
     python cli.py train configs/training/cats64.yaml data.path=photographs.zip
 
-The key `trainer` of the YAML names the module, the other keys are the fields of its class. `training/_loop.py`
-calls the methods below: it counts steps, keeps checkpoints, logs and sheets, and continues what was stopped.
+The key `trainer` of the YAML names the module, the other keys are the fields of its class. `_loop.py` calls
+the methods below: it counts steps, keeps checkpoints, logs and sheets, and continues what was stopped.
 """
 
 from abc import ABC, abstractmethod

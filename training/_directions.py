@@ -69,7 +69,7 @@ class DirectionTrainer(Trainer):
             for parameter in (p for group in self.optimizer.param_groups for p in group["params"]):
                 parameter.grad = accelerator.reduce(parameter.grad, "mean")
         self.optimizer.step()
-        return {name: float(value) for name, value in terms.items()}
+        return {name: value.item() for name, value in terms.items()}
 
 
 def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Float[Tensor, ""]:
@@ -84,7 +84,7 @@ def basis(generator: Generator, layers: Sequence[int], count: int) -> Float[Tens
 
 
 def seen(generator: Generator, latents: Latents, layer: int, pixels: int) -> FeatureMaps:
-    """What is compared: the feature maps after W+ layer `layer`, or if it is -1 pictures of `pixels` a side."""
+    """What is compared: the feature maps after W+ layer `layer`; if it is -1, pictures of `pixels` a side."""
     if layer >= 0:
         return generator.activations(latents, layer)
     return functional.interpolate(generator.synthesize(latents), size=(pixels, pixels), mode="area")

@@ -22,7 +22,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from backends import Images
 from backends.networks import efficientnet_lite
-from training.losses import Logits
+from training._losses import Logits
 
 Maps = list[Tensor]  # per scale (n, channels, side, side), fine to coarse
 STAGES = (1, 2, 4, 6)  # of EfficientNet-Lite: sides 1/4, 1/8, 1/16, 1/32

@@ -10,7 +10,7 @@ from backends import Images
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
 from backends.networks.layout import Layout, enlarged
 from backends.networks.linear_encoder import LinearEncoder
-from training.transfer import affine, fit_head, haar
+from training._transfer import affine, fit_head, haar
 
 SAMPLES = 8192  # of W, to which the amounts are fitted
 RIDGE = 1e-4  # of the mean variance of w

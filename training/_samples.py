@@ -23,13 +23,13 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from evaluation import scorers
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
 from config import ConfigError, resolve
-from plugins import build
+from evaluation import scorers
 from evaluation.scorers import Scorer
+from plugins import build
 from training import Trainer
 
 SHARD = 100  # samples in a file
@@ -52,9 +52,17 @@ class SampleTrainer(Trainer):
     generator: dict[str, Any]
     scorers: list[dict[str, Any]]
     out: str  # the file that a source of directions reads
-    samples: int
+    samples: int  # of the seeds from 0 on
     truncation: float = 1.0
     batch: int = 4
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the layers of a latent mix two samples, cut at a random layer (StyleGAN, section 3.1).
+
+        Boundaries in W+ can then differ from layer to layer.
+        """
+        return False
 
     @property
     def steps(self) -> int:
@@ -63,11 +71,6 @@ class SampleTrainer(Trainer):
     @property
     def result(self) -> Path:
         return resolve(self.out)
-
-    @property
-    def mixed(self) -> bool:
-        """Whether samples mix styles, see `Shards`."""
-        return False
 
     @cached_property
     def network(self) -> Generator:
@@ -79,77 +82,56 @@ class SampleTrainer(Trainer):
         """The scorers. Raises ConfigError."""
         return [build(Scorer, settings, "scorers") for settings in self.scorers]
 
-    @cached_property
-    def shards(self) -> "Shards":
-        folder = resolve(self.folder)
-        return Shards(self.network, self.measured, folder, self.truncation, self.mixed, self.batch)
-
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         if number % accelerator.num_processes == accelerator.process_index:
-            self.shards.shard(number)
+            self.shard(number)
         return {}
 
-
-@dataclass
-class Shards:
-    """Samples and their scores in a folder, which is filled as they are asked for."""
-
-    generator: Generator
-    measured: Sequence[Scorer]
-    folder: Path
-    truncation: float = 1.0
-    # the layers of a latent come from two samples, cut at a random layer (StyleGAN, section 3.1), so that
-    # boundaries in W+ can differ from layer to layer
-    mixed: bool = False
-    batch: int = 4
-
-    def collect(self, count: int) -> Samples:
-        """The samples of the seeds 0...count - 1. Raises ConfigError as `shard` does."""
-        shards = [self.shard(number) for number in range(-(-count // SHARD))]
-        latents, scores = (
-            torch.from_numpy(np.concatenate(parts)[:count]) for parts in zip(*shards, strict=True)
-        )
-        return Samples(latents, scores, scorers.names(self.measured))
+    def collect(self) -> Samples:
+        """All samples. Raises ConfigError as `shard` does."""
+        shards = [self.shard(number) for number in range(self.steps)]
+        latents, scores = (np.concatenate(parts)[: self.samples] for parts in zip(*shards, strict=True))
+        names = scorers.names(self.measured)
+        return Samples(torch.from_numpy(latents), torch.from_numpy(scores), names)
 
     def shard(self, number: int) -> tuple[Float[ndarray, "n rows dim"], Float[ndarray, "n scores"]]:
-        """Latents and scores of one shard. Raises ConfigError when the folder holds samples of something else."""
-        self._check()
+        """Latents and scores of one shard, from the folder if it has them.
+
+        Raises ConfigError when the folder holds samples of something else.
+        """
+        folder = resolve(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"fingerprint": self.network.fingerprint, "truncation": self.truncation, "mixed": self.mixed}
+        _label(folder / "about.json", about)
         seeds = list(range(number * SHARD, (number + 1) * SHARD))
-        file = self.folder / f"{seeds[0]:06d}.npz"
+        file = folder / f"{seeds[0]:06d}.npz"
         if not file.is_file():
-            latents = self._latents(seeds)
+            latents = self.latents(seeds)
             with whole(file.with_suffix(".zip")) as archive:
-                _draw(self.generator, latents, archive, self.batch)
+                _draw(self.network, latents, archive, self.batch)
             with whole(file) as partial:
                 np.savez(partial, latents=(latents if self.mixed else latents[:, :1]).cpu().numpy())
         with np.load(file) as content:
             return content["latents"], _scores(self.measured, file.with_suffix(".zip"), seeds)
 
-    def _check(self) -> None:
-        """The folder's shards were made for this generator; an empty folder is labelled."""
-        about = {
-            "fingerprint": self.generator.fingerprint,
-            "truncation": self.truncation,
-            "mixed": self.mixed,
-        }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "about.json"
-        if not file.is_file():
-            file.write_text(json.dumps(about, indent=1))
-        elif json.loads(file.read_text()) != about:
-            raise ConfigError(
-                "folder: it holds samples of other settings; give an empty one, or its settings"
-            )
-
-    def _latents(self, seeds: list[int]) -> Latents:
-        latents = self.generator.sample(seeds, self.truncation)
+    def latents(self, seeds: list[int]) -> Latents:
+        """One latent per seed."""
+        latents = self.network.sample(seeds, self.truncation)
         if self.mixed:
-            others = self.generator.sample([seed + 10**6 for seed in seeds], self.truncation)
+            others = self.network.sample([seed + 10**6 for seed in seeds], self.truncation)
             for latent, other, seed in zip(latents, others, seeds, strict=True):
                 source = torch.Generator().manual_seed(seed)
-                cut = int(torch.randint(0, self.generator.layers, (), generator=source))
+                cut = int(torch.randint(0, self.network.layers, (), generator=source))
                 latent[cut:] = other[cut:]
         return latents
+
+
+def _label(file: Path, about: dict[str, object]) -> None:
+    """The folder's shards were made for this generator; an empty folder is labelled. Raises ConfigError."""
+    if not file.is_file():
+        file.write_text(json.dumps(about, indent=1))
+    elif json.loads(file.read_text()) != about:
+        raise ConfigError("folder: it holds samples of other settings; give an empty one, or its settings")
 
 
 def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> None:

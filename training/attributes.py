@@ -35,7 +35,6 @@ from evaluation.scorers._features import features
 from training import Trainer
 
 log = logging.getLogger(__name__)
-SHARD = 200  # photographs
 CHUNK = 20  # photographs in memory
 COARSE = 48  # side of the coarse copy, pixels: a 64-pixel preview in CelebA's frame
 
@@ -48,6 +47,7 @@ class Attributes(Trainer):
     out: str  # the .safetensors file of the heads
     network: Literal["lite0", "lite2"] = "lite0"
     photographs: int = 0  # use the first few only; 0 = all
+    shard: int = 200  # photographs a step
     validation: float = 0.15  # share of the photographs that is held out
     decay: float = 0.02  # weight of half the squared length of a head, against the mean loss
 
@@ -57,7 +57,7 @@ class Attributes(Trainer):
 
     @property
     def steps(self) -> int:
-        return -(-len(self.table[1]) // SHARD)
+        return -(-len(self.table[1]) // self.shard)
 
     @property
     def archive(self) -> zipfile.ZipFile:
@@ -73,14 +73,14 @@ class Attributes(Trainer):
             title, *rows = list(csv.reader(io.TextIOWrapper(archive.open("attributes.csv"))))
         return title, rows[: self.photographs or None]
 
-    def shard(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
         """The file of the features of one shard, (2, n, features): sharp and coarse."""
-        return resolve(self.folder) / f"{number * SHARD:05d}.npy"
+        return resolve(self.folder) / f"{number * self.shard:05d}.npy"
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
-        file = self.shard(number)
+        file = self.file(number)
         if number % accelerator.num_processes == accelerator.process_index and not file.is_file():
-            names = [row[0] for row in self.table[1][number * SHARD : (number + 1) * SHARD]]
+            names = [row[0] for row in self.table[1][number * self.shard : (number + 1) * self.shard]]
             with whole(file) as partial:
                 np.save(partial, self.features(names))
         return {}
@@ -99,7 +99,7 @@ class Attributes(Trainer):
         """Fit the heads, judge them on the held-out photographs, write them."""
         title, rows = self.table
         names = [name.replace("_", " ").lower() for name in title[1:]]
-        shards = [np.load(self.shard(number)) for number in range(self.steps)]
+        shards = [np.load(self.file(number)) for number in range(self.steps)]
         seen = torch.from_numpy(np.concatenate(shards, axis=1)).float()  # (2, n, features)
         labels = torch.tensor([[float(cell) for cell in row[1:]] for row in rows])
         train = torch.from_numpy(np.random.default_rng(0).random(len(labels)) >= self.validation)

@@ -143,5 +143,5 @@ class Reconstructor(nn.Module):
 
     def remember(self, numbers: Int[Tensor, " n"], right: Bool[Tensor, " n"]) -> None:
         """Update the moving average of the accuracy."""
-        for number, correct in zip(numbers.tolist(), right.tolist(), strict=True):
+        for number, correct in zip(numbers.tolist(), right.float().tolist(), strict=True):
             self.accuracy[number] += 0.05 * (correct - self.accuracy[number])

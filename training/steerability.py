@@ -69,7 +69,7 @@ class Steerability(DirectionTrainer):
         return {"edit": torch.stack(list(errors.values())).sum(), **errors}
 
     def error(self, number: int, walk: Float[Tensor, " dim"], share: int) -> Float[Tensor, ""]:
-        """Equation 2 of the paper, relative to no walk: 1 = it does nothing, 0 = it does all that is wanted."""
+        """Equation 2 of the paper, relative to no walk: 1 = it does nothing, 0 = all that is wanted."""
         source = torch.Generator().manual_seed(share * len(self.walks) + number)
         amount = 2 * float(torch.rand((), generator=source)) - 1  # one for the batch, from -1 to 1
         seeds = [share * self.batch + i for i in range(self.batch)]

@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from evaluation import scorers
 from config import ConfigError
 from directions._statistics import statistics
 from directions.stylespace import moves
+from evaluation import scorers
 from training._samples import Samples, SampleTrainer
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class StyleSpace(SampleTrainer):
 
     def export(self) -> None:
         """Rank the channels, try the best, write those that change their score most and others least."""
-        samples = self.shards.collect(self.samples)
+        samples = self.collect()
         wanted = {name: score.removeprefix("-") for name, score in self.directions.items()}
         for name, score in wanted.items():
             if score not in samples.names:
