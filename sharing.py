@@ -29,6 +29,7 @@ DAY = 24 * 3600
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # what secrets.token_urlsafe(16) makes: 128 bits
 LONGEST = 600  # characters of a name; "smile | keep" and every other attribute after it
 MOST_EDITS = 256
+DELTA = "delta/"  # before the names of a decoder's tensors in a record
 GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
 
 
@@ -45,11 +46,14 @@ class Shared:
     latents: Float[np.ndarray, "1 layers dim"]  # float32 in memory, float16 on disk
     edit: dict[str, float]  # direction id -> strength
     panel: dict[str, str | int]  # settings of the sliders: source, layers, count
+    decoder: str = ""  # name of the decoder that draws the latents; empty = the generator itself
+    delta: dict[str, np.ndarray] = field(default_factory=dict)  # of the decoder
     created: int = 0  # seconds since 1970; set by the store
     expires: int = 0
 
     def __post_init__(self) -> None:
-        names = [self.domain, self.fingerprint, *self.edit, *self.panel, *map(str, self.panel.values())]
+        names = [self.domain, self.fingerprint, self.decoder, *self.delta, *self.edit]
+        names += [*self.panel, *map(str, self.panel.values())]
         if not all(isinstance(name, str) and len(name) <= LONGEST for name in names):
             raise ShareError(f"Names in a shared picture have at most {LONGEST} characters.")
         if len(self.edit) > MOST_EDITS or len(self.panel) > 16:
@@ -84,7 +88,11 @@ class ShareStore:
         identity, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         content = self._encoded(shared, days, token)
         if len(content) > self.record_bytes:
-            raise ShareError("This picture's latent is too large to be shared.")
+            what = "the generator that was tuned for it" if shared.decoder else "its latent"
+            raise ShareError(
+                f"This picture is too large for a link: {what} takes {len(content) / 1e6:.1f} MB of at most "
+                f"{self.record_bytes / 1e6:.1f}. Download the latent instead."
+            )
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(content))
@@ -98,12 +106,14 @@ class ShareStore:
 
     def open(self, identity: str) -> Shared:
         """The record with this id. Raises ShareError when there is none (any more) or it is damaged."""
-        header, latents = self._read(identity)
+        header, latents, delta = self._read(identity)
         try:
             return Shared(
                 domain=header["domain"],
                 fingerprint=header["fingerprint"],
                 latents=latents,
+                decoder=header.get("decoder", ""),
+                delta=delta,
                 edit=dict(header["edit"]),
                 panel=dict(header["panel"]),
                 created=int(header["created"]),
@@ -114,7 +124,7 @@ class ShareStore:
 
     def delete(self, identity: str, token: str) -> None:
         """Remove the owner's record. Raises ShareError when there is none or the token is another's."""
-        header, _ = self._read(identity)
+        header, _, _ = self._read(identity)
         if not secrets.compare_digest(_digest(token), str(header.get("token", ""))):
             raise ShareError("Only the browser that made this link can delete it.")
         self._path(identity).unlink(missing_ok=True)
@@ -155,6 +165,7 @@ class ShareStore:
         header = {
             "domain": shared.domain,
             "fingerprint": shared.fingerprint,
+            "decoder": shared.decoder,
             "edit": {name: round(float(value), 4) for name, value in shared.edit.items()},
             "panel": shared.panel,
             "created": created,
@@ -167,7 +178,8 @@ class ShareStore:
             )  # error 2^-11 of each value: see tests/test_sharing.py
         if not np.isfinite(latents).all():
             raise ShareError("This latent has values beyond 65504 and cannot be shared.")
-        return save({"latents": latents}, metadata={"record": json.dumps(header)})
+        delta = {DELTA + name: values for name, values in shared.delta.items()}
+        return save({"latents": latents, **delta}, metadata={"record": json.dumps(header)})
 
     def _write(self, path: Path, content: bytes) -> None:
         """All or nothing, also when the power fails: written aside, flushed, then renamed."""
@@ -188,7 +200,10 @@ class ShareStore:
             finally:
                 os.close(folder)
 
-    def _read(self, identity: str) -> tuple[dict[str, Any], Float[np.ndarray, "n layers dim"]]:
+    def _read(
+        self, identity: str
+    ) -> tuple[dict[str, Any], Float[np.ndarray, "n layers dim"], dict[str, np.ndarray]]:
+        """The header, the latents, and the delta of their decoder."""
         path = self._path(identity)
         try:
             if path.is_symlink() or not path.is_file():
@@ -198,6 +213,8 @@ class ShareStore:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {})["record"])
                 latents = file.get_tensor("latents").astype(np.float32)
+                names = [name for name in file.keys() if name.startswith(DELTA)]  # noqa: SIM118
+                delta = {name.removeprefix(DELTA): file.get_tensor(name) for name in names}
             expires = int(header["expires"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ShareError):
@@ -207,7 +224,7 @@ class ShareStore:
             raise ShareError(GONE)
         if latents.ndim != 3:
             raise ShareError("This shared picture is damaged and cannot be opened.")
-        return header, latents
+        return header, latents, delta
 
 
 def _size(entry: "os.DirEntry[str]") -> int | None:

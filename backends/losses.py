@@ -1,15 +1,20 @@
-"""Loss terms: pure, unweighted, one number per image, so that images of a batch never influence each other.
+"""Loss terms by name: pure, unweighted, one number per image; images of a batch never influence each other.
 
-Whoever optimises computes what a term needs of the target once (`perceptual_features`, `descriptors`),
-compares with it in every step, and weighs the terms itself.
+A YAML file lists terms with weights, as in `losses: {pixel: 8, perceptual: 1}`; an `Objective` computes
+them. PICTURE holds the terms that compare a picture with its target, LATENT those that regularise a latent.
+To add a term, write its function and its entry.
 """
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Images
+from backends import Images, Latents
 from backends.networks import dlib_resnet, efficientnet_lite
 
 PerImage = Float[Tensor, " n"]
@@ -93,17 +98,79 @@ def identity(predicted: Float[Tensor, "n 128"], target: Float[Tensor, "n 128"]) 
     return (predicted - target).square().sum(1)
 
 
-def closeness(latents: Float[Tensor, "n layers dim"]) -> PerImage:
-    """Mean squared distance of the rows of a latent to their mean: 0 in W, growing outside.
+def delta(latents: Latents) -> PerImage:
+    """Delta regularisation: mean squared distance of a latent's layers to their mean; 0 in W.
 
     Latents near W can be edited (Tov et al., e4e, SIGGRAPH 2021, section 3).
     """
     return (latents - latents.mean(1, keepdim=True)).square().mean((1, 2))
 
 
-def typicality(coordinates: Float[Tensor, "n layers dim"]) -> PerImage:
-    """Squared Mahalanobis length per dimension, of whitened coordinates: 0 at the mean, about 1 for samples.
+def prior(whitened: Latents) -> PerImage:
+    """Squared Mahalanobis length per dimension: 0 at the mean of W, about 1 for samples.
 
     Zhu et al., Improved StyleGAN Embedding, 2020 (arXiv:2012.09036), section 3.
     """
-    return coordinates.square().mean((1, 2))
+    return whitened.square().mean((1, 2))
+
+
+@dataclass(frozen=True)
+class PictureTerm:
+    """A distance between what `describe` sees in a picture and in the target."""
+
+    distance: Callable[..., PerImage]  # (described picture, described target, window)
+    describe: Callable[[Images], Any] = lambda images: images
+    required: str = ""  # entry of weights.yaml that `describe` reads
+
+
+PICTURE = {
+    "pixel": PictureTerm(pixel),
+    "perceptual": PictureTerm(perceptual, perceptual_features, "efficientnet_lite0"),
+    "identity": PictureTerm(lambda a, b, _: identity(a, b), descriptors, "face_identity"),
+}
+LATENT = {"delta": delta, "prior": prior}
+Weights = Mapping[str, float]  # of terms, by name
+
+
+def check(weights: Weights) -> None:
+    """Raises ValueError for unknown terms, negative weights, and a list without any term of PICTURE."""
+    known = [*PICTURE, *LATENT]
+    if unknown := [name for name in weights if name not in known]:
+        raise ValueError(f"losses: there is no term {unknown[0]!r}; there are: {', '.join(known)}")
+    if negative := [name for name, weight in weights.items() if not weight >= 0]:
+        raise ValueError(f"losses: the weight of {negative[0]} must be at least 0")
+    if not any(weights.get(name) for name in PICTURE):
+        raise ValueError(f"losses: one of {', '.join(PICTURE)} must be above 0")
+
+
+def required(weights: Weights) -> list[str]:
+    """Entries of weights.yaml that these terms read."""
+    return [term.required for name, term in PICTURE.items() if weights.get(name) and term.required]
+
+
+class Objective:
+    """The terms of `weights` that are above 0, against one batch of target pictures, described only once."""
+
+    def __init__(self, weights: Weights, target: Images, focus: float = 0.0) -> None:
+        self.weights = weights
+        self.size = target.shape[-1]  # side at which pictures are compared
+        self.window = window(self.size, focus, target.device)
+        # the pixel term is cheap, and worth knowing at weight 0 as well
+        self.picture = {n: term for n, term in PICTURE.items() if n == "pixel" or weights.get(n)}
+        with torch.no_grad():
+            self.target = {name: term.describe(target) for name, term in self.picture.items()}
+
+    def terms(self, picture: Images, whitened: Latents | None = None) -> dict[str, PerImage]:
+        """Every term, unweighted; those of LATENT only if `whitened` is given: coordinates of unit variance
+        (`inverters/_space.py`)."""
+        picture = resize(picture, self.size)
+        terms = {
+            name: term.distance(term.describe(picture), self.target[name], self.window)
+            for name, term in self.picture.items()
+        }
+        latent = {n: term for n, term in LATENT.items() if n in self.weights} if whitened is not None else {}
+        return terms | {name: term(whitened) for name, term in latent.items()}
+
+    def total(self, terms: Mapping[str, PerImage]) -> PerImage:
+        """The weighted sum."""
+        return torch.stack([self.weights.get(name, 0.0) * term for name, term in terms.items()]).sum(0)

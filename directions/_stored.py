@@ -1,7 +1,7 @@
 """Directions in files: our own `.safetensors`, and those that others publish as `.npy` or `.pt`.
 
     (dim,) or (1, dim)      one vector, the same on every layer      InterFaceGAN, SeFa, MDDGAN, ReSeFa
-    (L, dim), (1, L, dim)   one row per layer                        IDInvert, e4e, steerability
+    (L, dim), (1, L, dim)   one vector a layer                       IDInvert, e4e, steerability
     {boundary, meta_data}   the same with the layers it is for       IDInvert
 
 A `.safetensors` file holds several, by name; its metadata entry `directions` is JSON: name -> layers,
@@ -33,39 +33,37 @@ NOTES = ("layers", "accuracy", "limit", "note", "space")  # what a file may say 
 
 @dataclass(frozen=True)
 class Stored:
-    """One direction of a file, in double precision; its longest row has length 1."""
+    """One direction of a file, in double precision; its longest layer has length 1."""
 
-    vector: Float[Tensor, "rows dim"]  # rows = 1: the same on every layer
+    vector: Float[Tensor, "stored dim"]  # 1: the same on every layer
     layers: str = "all"  # those it is meant for
     accuracy: float | None = None  # of the classifier whose normal it is, on held-out samples
     limit: float | None = None  # slider ends, standard deviations of the latents
     note: str = ""
     space: str = "w"  # "z": a normal of Z, the mapping's input
 
-    def rows(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
-        """One row per layer of the generator, whatever `layers` says. Raises ConfigError.
+    def layered(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
+        """The vector on each layer of the generator, whatever `layers` says. Raises ConfigError.
 
         A photograph has no z that could be moved, so a normal of Z becomes the mean change of W along it.
         """
-        rows, dim = self.vector.shape
+        stored, dim = self.vector.shape
         if self.space == "z":
-            if (rows, dim) != (1, generator.z_dim):
+            if (stored, dim) != (1, generator.z_dim):
                 raise ConfigError(
-                    f"direction {name!r} is of Z and has {rows} x {dim} numbers; Z has {generator.z_dim} here"
+                    f"direction {name!r} is of a Z with {dim} numbers, Z has {generator.z_dim} here"
                 )
             return mapped(generator, tuple(self.vector[0].tolist())).double()
         if dim != generator.dim:
-            raise ConfigError(f"direction {name!r} has {dim} numbers a row, the latents here {generator.dim}")
-        if rows == 1:
+            raise ConfigError(f"direction {name!r} has {dim} numbers, the latents here {generator.dim}")
+        if stored in (1, generator.layers):
             return self.vector.expand(generator.layers, -1)
-        if rows == generator.layers:
-            return self.vector
-        if (rows, generator.layers) not in ROW_MAPS:
+        if (stored, generator.layers) not in ROW_MAPS:
             raise ConfigError(
-                f"direction {name!r} has {rows} rows, this generator {generator.layers} layers; "
-                f"use a direction with 1 or {generator.layers} rows"
+                f"direction {name!r} has {stored} layers, this generator {generator.layers}; "
+                f"use a direction with 1 or {generator.layers} layers"
             )
-        return self.vector[list(ROW_MAPS[rows, generator.layers])]
+        return self.vector[list(ROW_MAPS[stored, generator.layers])]
 
     def chosen(self, layers: str, generator: Generator) -> list[int]:
         """The layers to edit: those asked for, or if that is "all" those the direction is meant for."""
@@ -141,7 +139,7 @@ def _pt(path: Path) -> dict[str, Stored]:
 
 
 def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
-    """Checks shape and values; a vector repeated on every row becomes one row."""
+    """Checks shape and values; a vector that is the same on every layer is stored once."""
     vector = tensor.detach().double()
     vector = vector[0] if vector.dim() == 3 and len(vector) == 1 else torch.atleast_2d(vector)
     if vector.dim() != 2 or not vector.numel():

@@ -1,4 +1,4 @@
-"""Directions that a second network recognises in pictures (Voynov and Babenko, ICML 2020)."""
+"""Directions that a network can recognise in pictures (Voynov and Babenko, ICML 2020)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,7 +28,8 @@ class Deformator(Numbered):
         vectors = state.get("params", torch.zeros(0, 0))
         if vectors.dim() != 2 or vectors.shape[1] != generator.dim:
             raise ConfigError(f"{path.name}: expected params, (directions, {generator.dim})")
-        unknown = torch.full((len(vectors),), torch.nan)
-        accuracy = state.get("accuracy", state.get("told", unknown)).tolist()  # older files say `told`
-        notes = [f"accuracy {share:.0%}" if share == share else f"of {path.name}" for share in accuracy]
+        known = state.get("accuracy", state.get("told"))  # "told": files of earlier versions
+        notes = [f"of {path.name}"] * len(vectors)
+        if known is not None:
+            notes = [f"accuracy {share:.0%}" for share in known.tolist()]
         return Components(torch.nn.functional.normalize(vectors.float(), dim=1), notes)

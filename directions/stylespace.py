@@ -9,15 +9,16 @@ from torch import Tensor
 
 from backends.generators import Generator
 from config import ConfigError, checked, resolve
-from directions import Direction, DirectionSource, parse_layers
-from directions._statistics import remembered, statistics
+from directions import Direction, DirectionSource, on_layers, unknown
+from directions._cache import remembered
+from directions._statistics import note, statistics
 
 
 @dataclass(frozen=True)
 class Channel:
     """One channel of a file or of the settings."""
 
-    layer: int  # row of the latents that sets it
+    layer: int  # of W+, that sets it
     channel: int  # row of that layer's affine matrix
     sign: int = 1  # -1: a positive strength lowers it
     limit: float | None = None  # slider ends, standard deviations of the channel
@@ -28,22 +29,21 @@ class Channel:
 class StyleSpace(DirectionSource):
     """Style channels by name, ranked by attributes with `training/stylespace.py`, or by hand.
 
-    Latents are rows of W+, so a channel is changed by the most probable move of its row that changes it
-    and leaves the row's other channels alone (as far as `ridge` allows: 0 = exactly, by moves that may be far
-    from any sample). A strength of 1 is one standard deviation of the channel. Layers of StyleGAN2 that its
-    colours read too change those a little; ours read each row once, so that this is the paper's edit.
+    An edit is a step in W+, so a channel is changed by the most probable step of its layer's latent that
+    changes it and leaves the layer's other channels alone (as far as `ridge` allows: 0 = exactly, by steps
+    that may lead far from any sample). A strength of 1 is one standard deviation of the channel. Layers of
+    StyleGAN2 that its colours read too change those a little; ours are read once each, so that this is the
+    paper's edit.
     """
 
     file: str = ""  # .json, name -> Channel, relative to the project's folder
-    channels: dict[str, str] = field(
-        default_factory=dict
-    )  # name -> "layer:channel", "-" before channel: less
+    channels: dict[str, str] = field(default_factory=dict)  # name -> "layer:channel"; "layer:-channel": less
     ridge: float = 1e-4  # of the mean variance of a layer's channels
     limit: float = 6.0  # slider ends, for files that do not say
 
     def directions(self, generator: Generator) -> list[Direction]:
         """Those on the chosen layers, in the file's order."""
-        chosen = parse_layers(self.layers, generator.layers, generator.size)
+        chosen = self.chosen(generator)
         known = [name for name, channel in self.known().items() if channel.layer in chosen]
         return [self._direction(generator, name) for name in known[: self.count]]
 
@@ -62,25 +62,22 @@ class StyleSpace(DirectionSource):
     def _direction(self, generator: Generator, name: str) -> Direction:
         known = self.known()
         if name not in known and ":" not in name:
-            raise ConfigError(f"no direction is called {name!r}; there are: {', '.join(known)}")
+            raise unknown(name, known)
         channel = known[name] if name in known else parse(name)
-        styles = len(generator.affines()[channel.layer]) if channel.layer < generator.layers else 0
-        if channel.channel >= styles:
-            raise ConfigError(
-                f"{name}: the generator has no channel {channel.channel} in layer {channel.layer}"
-            )
-        move = moves(generator, channel.layer, self.ridge)[channel.channel]
-        rows = torch.zeros(generator.layers, generator.dim, device=move.device)
-        rows[channel.layer] = channel.sign * move
-        note = f"channel {channel.channel} of layer {channel.layer}, 1 = {move.norm():.2f} in latent units"
+        layer, number = channel.layer, channel.channel
+        if layer >= generator.layers or number >= len(generator.affines()[layer]):
+            raise ConfigError(f"{name}: the generator has no channel {number} in layer {layer}")
+        vector = channel.sign * moves(generator, layer, self.ridge)[number]
+        text = f"channel {number} of layer {layer}, {note(float(vector.norm()))}"
+        text = f"{channel.note}, {text}" if channel.note else text
         limit = channel.limit or self.limit
-        return Direction.linear(name, rows, -limit, limit, ", ".join(filter(None, (channel.note, note))))
+        return Direction.linear(name, on_layers(vector, [layer], generator.layers), -limit, limit, text)
 
 
 @remembered
 @torch.no_grad()
 def moves(generator: Generator, layer: int, ridge: float) -> Float[Tensor, "styles dim"]:
-    """Per channel of a layer, the move of its row that raises it, and it alone, by a standard deviation.
+    """Per channel of a layer, the step of its latent that raises it, and it alone, by a standard deviation.
 
     The conditional mean of w given the channels, for normal w of covariance C and affine matrix A:
     C Aᵀ (A C Aᵀ + ridge)⁻¹ e, at the length at which the channel's own change is its standard deviation.

@@ -37,13 +37,13 @@ def sources(editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = ()) 
 def promising(
     editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = (), count: int | None = None
 ) -> dict[str, Direction]:
-    """Directions whose names promise something, of the page's sources or of those that are wanted.
+    """Directions with names of their own, of the page's sources or of those that are wanted.
 
-    Of directions with the same name that of the first source counts.
+    Sources that are only compared with have directions of the same names, which are not on the page.
     """
-    chosen = sources(editor, evaluation, wanted or list(editor.sources)).values()
+    chosen = list(sources(editor, evaluation, wanted or list(editor.sources)).values())
     listed = [d for source in reversed(chosen) for d in source.directions(editor.generator)[:count]]
-    return {d.name: d for d in listed if d.name in evaluation.sliders}
+    return {d.name: d for d in listed if not d.name[-1].isdecimal()}  # "SeFa 1" has a number, no name
 
 
 def report(

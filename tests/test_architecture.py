@@ -11,7 +11,7 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "plugins": {"config"},
     "backends": {"backends", "plugins"},
     "directions": {"directions", "backends", "plugins"},
-    "latents": {"backends"},
+    "latents": {"backends", "plugins"},
     "video": set(),
     "sharing": {"sharing", "backends", "latents", "plugins"},
     "editor": {"backends", "directions", "plugins"},

@@ -193,11 +193,11 @@ def test_a_file_says_its_layers_and_settings_win(file):
     assert move(chosen, "smile").norm(dim=1).nonzero().flatten().tolist() == [0, 5]
 
 
-def test_rows_for_another_generator_need_a_map(tmp_path, unit, monkeypatch):
+def test_layers_for_another_generator_need_a_map(tmp_path, unit, monkeypatch):
     rows = np.arange(1.0, 4)[:, None] * unit
     np.save(tmp_path / "pose.npy", rows)
     source = InterFaceGAN(files={"pose": str(tmp_path / "pose.npy")})
-    with pytest.raises(ConfigError, match=r"3 rows.*6 layers"):
+    with pytest.raises(ConfigError, match=r"3 layers.*generator 6"):
         source.directions(Toy())
     monkeypatch.setitem(_stored.ROW_MAPS, (3, 6), (0, 0, 1, 1, 2, 2))
     lengths = move(source, "pose").norm(dim=1)

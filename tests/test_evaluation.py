@@ -229,7 +229,6 @@ def test_sliders_are_those_of_the_page(settings, tmp_path):
     (tmp_path / "own.yaml").write_text(f"{yaml}  Attributes: {json.dumps(mine)}\n")
     own = Editor.load("own", tmp_path)
     settings.sources = {"Others": {"name": "interfacegan", "file": str(tmp_path / "theirs.safetensors")}}
-    settings.sliders = {"smile": "brightness"}
     steps = {
         source: promising(own, settings, wanted)["smile"].step(own.generator.mean()).mean() > 0
         for source, wanted in (("page", ()), ("Others", ["Others"]))

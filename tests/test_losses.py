@@ -45,11 +45,11 @@ def test_terms_are_zero_for_what_is_identical_and_positive_otherwise(pictures):
     assert losses.pixel(pictures, pictures).tolist() == [0, 0]
     assert losses.perceptual(features, features).tolist() == [0, 0]
     assert losses.identity(descriptors, descriptors).tolist() == [0, 0]
-    assert losses.closeness(latents).tolist() == pytest.approx([0, 0], abs=1e-12)
-    assert losses.typicality(0 * latents).tolist() == [0, 0]
+    assert losses.delta(latents).tolist() == pytest.approx([0, 0], abs=1e-12)
+    assert losses.prior(0 * latents).tolist() == [0, 0]
     assert (losses.pixel(pictures, pictures.flip(0)) > 0).all()
     assert (losses.perceptual(features, features[::-1]) > 0).all()
-    assert (losses.closeness(pictures[:, 0]) > 0).all()
+    assert (losses.delta(pictures[:, 0]) > 0).all()
 
 
 def test_images_of_a_batch_do_not_influence_each_other(pictures):

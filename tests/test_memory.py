@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 
 
 def test_results_are_the_same_and_errors_pass_through():

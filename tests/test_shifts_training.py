@@ -8,9 +8,8 @@ import torch
 import training
 from backends.generators.toy import Toy
 from config import ConfigError
-from directions._warps import Warps
 from directions.deformator import Deformator
-from directions.warped import Warped
+from directions.warped import Warped, Warps
 from training.shifts import Shifts
 
 TOY = Toy(size=8)

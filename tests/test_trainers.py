@@ -1,6 +1,6 @@
 """The contract of every trainer: exact resume, readable results, refused settings, named loss terms.
 
-`tests/trainers/NAME.yaml` holds the settings of a small run, and says which plugin reads its result.
+`tests/examples/trainers/NAME.yaml` holds the settings of a small run, and says which plugin reads its result.
 """
 
 import csv
@@ -32,7 +32,7 @@ every_trainer = pytest.mark.parametrize("name", names(Trainer))
 
 
 def settings(name: str) -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "tests" / "trainers" / f"{name}.yaml").read_text())
+    return yaml.safe_load((ROOT / "tests" / "examples" / "trainers" / f"{name}.yaml").read_text())
 
 
 def data(folder: Path) -> None:

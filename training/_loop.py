@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from backends import device
 from backends.cache import whole
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 from config import ConfigError, resolve
 from training import Trainer
 

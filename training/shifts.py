@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from directions._statistics import statistics
-from directions._warps import Warps
+from directions.warped import Warps
 from training._directions import DirectionTrainer, basis, seen
 
 

@@ -14,6 +14,8 @@ import gradio as gr
 import torch
 
 import latents as latent_files
+from backends.decoders import DecoderError, Stored
+from backends.inverters import Inversion
 from backends.weights import WeightsError
 from config import ConfigError
 from editor import Edit, Editor
@@ -55,7 +57,8 @@ class Keeping:
         with self.handlers.lock:
             both = torch.cat([editor.edited(work.latents, work.edit), work.latents])
         buffer = io.BytesIO()
-        latent_files.save(buffer, both, work.domain, editor.generator.fingerprint, ["edited", "inverted"])
+        decoder = work.inversion(editor).generator
+        latent_files.save(buffer, both, work.domain, decoder, ["edited", "inverted"])
         return self._download(work, "npz", "application/octet-stream", buffer)
 
     def open_file(self, path: str | None, domain: str) -> Update:
@@ -65,12 +68,12 @@ class Keeping:
         saved = latent_files.load(Path(path))
         name = saved.domain if saved.domain in self.handlers.domains else domain
         editor = self.handlers.editor(name)
+        decoder = saved.decoding(editor.generator)
         codes = latent_files.fit(saved.values, editor.generator.layers, editor.generator.dim)
         place = saved.names.index("inverted") if "inverted" in saved.names else 0
         own = saved.fingerprint in ("", editor.generator.fingerprint)
-        work = Work(
-            name, codes[place : place + 1].to(editor.generator.mean()), panel=self.handlers.own_panel(editor)
-        )
+        inversion = Inversion(codes[place : place + 1].to(editor.generator.mean()), decoder)
+        work = Work.of(editor, inversion, self.handlers.own_panel(editor))
         message = "Latent opened. Drag a slider to edit it." if own else OTHER_MODEL
         return {**self.handlers.settings(editor, work.panel), **self.handlers.show(work, message)}
 
@@ -135,7 +138,7 @@ class Keeping:
                 yield from self._open_seed(read_seed_link(asked))
             else:
                 yield from self.handlers.choose(first, session=session)
-        except (ShareError, LinkError, LatentsError, WeightsError) as error:
+        except (ShareError, LinkError, LatentsError, DecoderError, WeightsError) as error:
             if isinstance(error, WeightsError):  # of another domain, or there is nothing to be shown
                 first = next(iter(self.handlers.domains))
             for update in self.handlers.choose(first, session=session):
@@ -151,12 +154,14 @@ class Keeping:
         yield from fetched(editor, editor.generator)
         if shared.latents.shape[1:] != (editor.generator.layers, editor.generator.dim):
             raise ShareError("This picture was made with another model, which this server no longer has.")
+        delta = {name: torch.from_numpy(values) for name, values in shared.delta.items()}
+        decoder = Stored(shared.fingerprint, shared.decoder, delta).restored(editor.generator)
         panel, edit, remarks = self._usable(editor, _panel(shared.panel), shared.edit)
         if shared.fingerprint != editor.generator.fingerprint:
             remarks.insert(0, OTHER_MODEL)
         values = torch.from_numpy(shared.latents).to(editor.generator.mean())
         until = time.strftime("%d %B %Y", time.gmtime(shared.expires))
-        work = Work(shared.domain, values, edit=edit, panel=panel, shared=identity)
+        work = replace(Work.of(editor, Inversion(values, decoder), panel), edit=edit, shared=identity)
         update = self._opened(
             editor, work, remarks, f"A shared picture (until {until}). Its sliders are yours to move."
         )
@@ -206,9 +211,15 @@ class Keeping:
     def _record(self, work: Work, editor: Editor) -> Shared:
         panel = {"source": work.panel.source, "layers": work.panel.layers, "count": work.panel.count}
         panel |= {"keep": ", ".join(work.panel.keep)} if work.panel.keep else {}
-        generator = work.tuned or editor.generator
+        stored = Stored.of(work.inversion(editor).generator)
         return Shared(
-            work.domain, generator.fingerprint, work.latents.cpu().float().numpy(), dict(work.edit), panel
+            work.domain,
+            stored.fingerprint,
+            work.latents.cpu().float().numpy(),
+            dict(work.edit),
+            panel,
+            stored.decoder,
+            {name: tensor.cpu().numpy() for name, tensor in (stored.delta or {}).items()},
         )
 
     def _present(self, work: Work | None) -> tuple[Work, Editor]:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from backends.aligners import AlignmentError
 from backends.checkpoints import CheckpointError
+from backends.decoders import DecoderError
 from backends.photos import PhotoError
 from backends.weights import WeightsError
 from config import ConfigError
@@ -33,6 +34,7 @@ TOLD = (
     AlignmentError,
     CheckpointError,
     ConfigError,
+    DecoderError,
     LatentsError,
     LinkError,
     PhotoError,

@@ -1,6 +1,8 @@
 """Generator: seeds -> latents -> images. The contract; every other module of this folder is one generator."""
 
+import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -8,6 +10,15 @@ from torch import Tensor
 
 from backends import Backend, Images, Latents, device
 from config import ConfigError
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network stopped right after W+ layer `layer`: what the rest of the way needs besides the latents."""
+
+    layer: int
+    maps: Float[Tensor, "n channels side side"]  # feature maps
+    skip: Images | None = None  # the picture so far, where a generator adds colours at every resolution
 
 
 class Generator(Backend, ABC):
@@ -51,6 +62,21 @@ class Generator(Backend, ABC):
         generator (LatentCLR, GANSpace, steerability); optional. Raises ConfigError where there are none.
         """
         raise ConfigError(f"generator {type(self).__name__} shows no maps from inside its network")
+
+    def cut(self, latents: Latents, layer: int) -> Cut:
+        raise NotImplementedError
+
+    def resume(self, cut: Cut, latents: Latents, preview: bool = False) -> Images:
+        raise NotImplementedError
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {}
+
+    def tunable(self) -> "Generator":
+        tuned = copy.deepcopy(self)
+        for parameter in tuned.parameters().values():
+            parameter.requires_grad_(True)
+        return tuned
 
     @abstractmethod
     def affines(self) -> list[Float[Tensor, "styles dim"]]:

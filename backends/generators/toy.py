@@ -49,6 +49,9 @@ class Toy(Generator):
         waves = height[..., None, None] * torch.sin(2 * angle + phase[..., None, None])
         return waves.sum(1) / self.layers**0.5  # (n, 3, size, size)
 
+    def parameters(self) -> dict[str, Tensor]:
+        return {"affines": self._affines}
+
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
         return list(self._affines)
 

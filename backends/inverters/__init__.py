@@ -1,16 +1,18 @@
 """Inverter: images + generator -> Inversion. The contract; every other module here is one inverter."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator as GeneratorType
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backends import Backend, Images, Latents
 from backends.generators import Generator
+from plugins import build
 
 
 @dataclass(frozen=True)
 class Inversion:
-    """Latents and the generator that decodes them (one that tunes the generator returns its own copy)."""
+    """Latents and the generator that decodes them: the domain's, or a `Decoder` that the inverter made."""
 
     latents: Latents
     generator: Generator
@@ -22,14 +24,34 @@ class Inversion:
 class Inverter(Backend, ABC):
     """Fields of a concrete inverter are its YAML settings; weights load on first use."""
 
+    steps: int = 1  # how often the result is improved, unless `invert` is told otherwise; 1 = a single look
+
     @abstractmethod
-    def invert(
-        self, images: Images, generator: Generator, start: Latents | None = None
-    ) -> Iterator[Inversion]:
+    def invert(self, images: Images, generator: Generator, steps: int | None = None) -> Iterator[Inversion]:
         """Ever better inversions of `images` (any square size), the last one the result.
 
-        `start` are latents to improve on; an inverter that starts nowhere (an encoder) ignores them.
-
-        A feed-forward encoder yields once. Closing the iterator cancels the run; every Inversion yielded
-        before stays valid. Not to be run under inference_mode: optimisation needs gradients.
+        `steps` takes the place of the setting; inverters that look once ignore it. Closing the iterator
+        cancels the run; every Inversion yielded before stays valid. Not to be run under inference_mode:
+        optimisation needs gradients.
         """
+
+
+def starting(settings: object) -> Inverter:
+    """The inverter of a setting `start: {name: ..., ...}`. Raises ConfigError."""
+    return build(Inverter, settings, "start")
+
+
+def begun(
+    inverter: Inverter, images: Images, generator: Generator, steps: int
+) -> GeneratorType[Inversion, None, Inversion]:
+    """The run of an inverter that another one continues with `steps` steps of its own.
+
+    Yields all but its last Inversion, which it returns: the next inverter yields that as its own first.
+    """
+    last = None
+    for inversion in inverter.invert(images, generator):
+        if last is not None:
+            yield last
+        last = replace(inversion, steps=inversion.steps + steps)
+    assert last is not None, "an inverter yields at least once"
+    return last

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 
-from backends import Images, Latents, device, weights
+from backends import Images, device, weights
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.networks import linear_encoder
@@ -27,9 +27,7 @@ class Components(Inverter):
     def _encoder(self) -> LinearEncoder:
         return linear_encoder.from_state(weights.state(self.weights)).requires_grad_(False).to(device())
 
-    def invert(
-        self, images: Images, generator: Generator, start: Latents | None = None
-    ) -> Iterator[Inversion]:
+    def invert(self, images: Images, generator: Generator, steps: int | None = None) -> Iterator[Inversion]:
         numbers = torch.Generator().manual_seed(0)
         with torch.no_grad():
             drawn = generator.mapping(self._encoder.draw(images, numbers, self.draws))

@@ -58,9 +58,7 @@ class Encoder(Inverter):
         return network, None if average is None else average.to(backends.device())
 
     @torch.no_grad()
-    def invert(
-        self, images: Images, generator: Generator, start: Latents | None = None
-    ) -> Iterator[Inversion]:
+    def invert(self, images: Images, generator: Generator, steps: int | None = None) -> Iterator[Inversion]:
         network, average = self._parts
         self._check(network, generator)
         pictures = F.adaptive_avg_pool2d(images, SIZE) if images.shape[-1] >= SIZE else _enlarged(images)
@@ -92,5 +90,5 @@ def _driving(latents: Latents, generator: Generator) -> Latents:
     return adapted
 
 
-def _enlarged(images: Images) -> Images:
+def _enlarged(images: Images) -> Float[Tensor, "n 3 256 256"]:
     return F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backends import Images, Latents
+from backends import Images
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 
@@ -12,7 +12,5 @@ from backends.inverters import Inversion, Inverter
 class Mean(Inverter):
     """Ignores the photograph."""
 
-    def invert(
-        self, images: Images, generator: Generator, start: Latents | None = None
-    ) -> Iterator[Inversion]:
+    def invert(self, images: Images, generator: Generator, steps: int | None = None) -> Iterator[Inversion]:
         yield Inversion(generator.mean().repeat(len(images), 1, 1), generator)

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,21 +11,25 @@ from torch import Tensor
 
 from backends import Images, Latents, losses
 from backends.generators import Generator
-from backends.inverters import Inversion, Inverter
+from backends.inverters import Inversion, Inverter, begun, starting
+from backends.inverters._linear_head import LinearHead
 from backends.inverters._space import Space
-from backends.inverters._surrogate import Surrogate
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 
 BETAS = (0.9, 0.99)  # of Adam; a short memory of squares, for short runs
 
-Terms = dict[str, Float[Tensor, " n"]]
+
+def _weights() -> dict[str, float]:
+    """For FFHQ-aligned faces; elsewhere `identity: 0`. More `delta` is easier to edit and less exact, more
+    `prior` closer to the average picture; both are in whitened units."""
+    return {"perceptual": 1.0, "pixel": 8.0, "identity": 1.0, "delta": 0.1, "prior": 0.05}
 
 
 @dataclass
 class Optimize(Inverter):
-    """Adam on whitened latents: one point of W shared by all rows, plus what each row adds to it.
+    """Adam on whitened latents: one point of W shared by all layers, plus what each layer adds to it.
 
-    Most steps see a `Surrogate` of the picture, where the generator offers one; the last `finish` steps, and
+    Most steps see a `LinearHead` of the picture, where the generator offers one; the last `finish` steps, and
     every judgement of what is best so far, see the picture itself.
     """
 
@@ -33,16 +37,12 @@ class Optimize(Inverter):
     finish: int = 6  # of these, the last ones (at most all) through the whole generator
     every: int = 8  # steps between intermediate results; sooner at the start
     learning_rate: float = 0.15  # standard deviations of W per step
-    row_rate: float = 1.0  # the same for what single rows add, relative to learning_rate
+    layer_rate: float = 1.0  # the same for what single layers add, relative to learning_rate
     warmup: int = 4  # steps until the full learning rate; then a cosine down to a fifth of it
-    perceptual: float = 1.0  # weights of the terms: see backends/losses.py
-    pixel: float = 8.0
-    identity: float = 1.0  # 0 where pictures are not FFHQ-aligned faces
-    closeness: float = 0.1  # to W, in whitened units; more: easier to edit, less exact
-    typicality: float = 0.05  # more: closer to the average picture
+    losses: dict[str, float] = field(default_factory=_weights)  # terms of backends/losses.py
     focus: float = 20.0  # how much more the middle of the picture counts than its edge
     resolution: int = 256  # side at which pictures are compared, pixels
-    start: Literal["mean", "random"] = "mean"  # unless `invert` is given a latent to start from
+    start: Any = "mean"  # "mean", "random", or an inverter, as in {name: encoder, weights: e4e_ffhq}
     seed: int = 0  # of the first image's random start; the next image has the next seed
 
     def __post_init__(self) -> None:
@@ -51,53 +51,46 @@ class Optimize(Inverter):
                 raise ValueError(f"{name} must be at least 1, it is {getattr(self, name)}")
         if self.finish < 0:
             raise ValueError(f"finish must be at least 0, it is {self.finish}")
-        if self.learning_rate <= 0 or self.row_rate < 0:
-            raise ValueError("learning_rate must be above 0, row_rate at least 0")
+        if self.learning_rate <= 0 or self.layer_rate < 0:
+            raise ValueError("learning_rate must be above 0, layer_rate at least 0")
         if self.focus < 0:
             raise ValueError(f"focus must be at least 0, it is {self.focus}")
-        if negative := [name for name in self.weights if self.weights[name] < 0]:
-            raise ValueError(f"the weight {negative[0]} must be at least 0")
-        if not any(self.weights[name] for name in ("perceptual", "pixel", "identity")):
-            raise ValueError("one of perceptual, pixel and identity must be above 0")
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weight of each term by name."""
-        return {
-            "perceptual": self.perceptual,
-            "pixel": self.pixel,
-            "identity": self.identity,
-            "closeness": self.closeness,
-            "typicality": self.typicality,
-        }
+        losses.check(self.losses)
+        if isinstance(self.start, str) and self.start not in ("mean", "random"):
+            raise ValueError(
+                f"start must be mean, random or an inverter, as in {{name: encoder}}; it is {self.start!r}"
+            )
+        self._first = None if isinstance(self.start, str) else starting(self.start)
 
     def required(self) -> list[str]:
-        networks = {"efficientnet_lite0": self.perceptual, "face_identity": self.identity}
-        return [name for name, weight in networks.items() if weight]
+        return [*(self._first.required() if self._first else []), *losses.required(self.losses)]
 
-    def schedule(self, step: int) -> float:
+    def schedule(self, step: int, steps: int) -> float:
         """Fraction of the learning rate; not too little at the end, when the last layers' rows first move."""
-        if step >= self.steps - self.finish:
+        if step >= steps - self.finish:
             return 0.33
-        cosine = 0.6 + 0.4 * math.cos(math.pi * step / max(1, self.steps - self.finish))
+        cosine = 0.6 + 0.4 * math.cos(math.pi * step / max(1, steps - self.finish))
         return cosine * min(1, (step + 1) / self.warmup)
 
-    def invert(
-        self, images: Images, generator: Generator, start: Latents | None = None
-    ) -> Iterator[Inversion]:
-        if start is None:
-            seeds = [self.seed + i for i in range(len(images))]
-            mean = generator.mean().repeat(len(images), 1, 1)
-            start = generator.sample(seeds, 1.0) if self.start == "random" else mean
+    def invert(self, images: Images, generator: Generator, steps: int | None = None) -> Iterator[Inversion]:
+        steps = steps or self.steps
+        before = 0  # steps of the inverter that this one starts from
+        if self._first is not None:
+            first = yield from begun(self._first, images, generator, steps)
+            start, before = first.latents, first.step
+        elif self.start == "random":
+            start = generator.sample([self.seed + i for i in range(len(images))], 1.0)
+        else:
+            start = generator.mean().repeat(len(images), 1, 1)
         with kept_heap():
-            search = _Search(self, images, generator, start)
+            search = _Search(self, images, generator, start, steps)
             looked = -self.every
-            for step in range(self.steps):
+            for step in range(steps):
                 if step - looked >= min(self.every, 2 + step // 3):  # early steps change most
                     looked = step
-                    yield search.look(step)
+                    yield search.look(step, before)
                 search.advance(step)
-            yield search.look(self.steps)
+            yield search.look(steps, before)
 
 
 def adam(
@@ -119,81 +112,58 @@ def adam(
 class _Search:
     """The state of one run: the latents being moved, Adam's memory, and the best so far."""
 
-    def __init__(self, settings: Optimize, images: Images, generator: Generator, start: Latents) -> None:
-        self.settings, self.generator = settings, generator
-        self.target = losses.resize(images, settings.resolution)
-        self.window = losses.window(settings.resolution, settings.focus, images.device)
+    def __init__(
+        self, settings: Optimize, images: Images, generator: Generator, start: Latents, steps: int
+    ) -> None:
+        self.settings, self.generator, self.steps = settings, generator, steps
+        target = losses.resize(images, settings.resolution)
+        self.objective = losses.Objective(settings.losses, target, settings.focus)
         with torch.no_grad():
-            self.features = losses.perceptual_features(self.target) if settings.perceptual else []
-            self.descriptors = losses.descriptors(self.target) if settings.identity else None
             self.space = Space.of(generator)
             coordinates = self.space.coordinates(start.detach())
-        self.surrogate = Surrogate()
+        self.head = LinearHead()
         self.base = coordinates.mean(1, keepdim=True).requires_grad_()  # (n, 1, dim)
-        self.rows = (coordinates - self.base.detach()).requires_grad_()  # (n, layers, dim)
-        self.memory = [(torch.zeros_like(x), torch.zeros_like(x)) for x in (self.base, self.rows)]
+        self.deltas = (coordinates - self.base.detach()).requires_grad_()  # (n, layers, dim)
+        self.memory = [(torch.zeros_like(x), torch.zeros_like(x)) for x in (self.base, self.deltas)]
         self.best = start.detach().clone()
-        self.terms: Terms = {}  # of the best, unweighted
+        self.terms: dict[str, losses.PerImage] = {}  # of the best, unweighted
         self.best_loss = torch.full((len(images),), math.inf, device=start.device)
 
     def advance(self, step: int) -> None:
         """One update. Gradients are taken of the latents only: the generator's parameters never get any."""
         settings = self.settings
         with torch.enable_grad():
-            coordinates = self.base + self.rows
+            coordinates = self.base + self.deltas
             latents = self.space.latents(coordinates)
-            last = step >= settings.steps - settings.finish
+            last = step >= self.steps - settings.finish
             features = None if last else self.generator.features(latents)
-            if features is None:
-                picture = self.generator.synthesize(latents)
-            else:
-                picture = self.surrogate.picture(features)
-            loss = self._weighted(self._terms(picture, coordinates)).sum()
-            gradients = torch.autograd.grad(loss, [self.base, self.rows])
-        rate = settings.learning_rate * settings.schedule(step)
-        rates = (rate, rate * settings.row_rate)
+            picture = self.generator.synthesize(latents) if features is None else self.head.picture(features)
+            loss = self.objective.total(self.objective.terms(picture, coordinates)).sum()
+            gradients = torch.autograd.grad(loss, [self.base, self.deltas])
+        rate = settings.learning_rate * settings.schedule(step, self.steps)
+        rates = (rate, rate * settings.layer_rate)
         for x, gradient, memory, own in zip(
-            (self.base, self.rows), gradients, self.memory, rates, strict=True
+            (self.base, self.deltas), gradients, self.memory, rates, strict=True
         ):
             x.data -= own * adam(gradient, *memory, step + 1)
 
     @torch.no_grad()
-    def look(self, step: int) -> Inversion:
-        """Draw the picture itself: judge the latents by it, and fit the surrogate to it."""
-        coordinates = self.base + self.rows
+    def look(self, step: int, before: int = 0) -> Inversion:
+        """Draw the picture itself: judge the latents by it, and fit the head to it."""
+        coordinates = self.base + self.deltas
         latents = self.space.latents(coordinates)
         picture = self.generator.render(latents)
-        terms = self._terms(picture, coordinates)
-        loss = self._weighted(terms)
+        terms = self.objective.terms(picture, coordinates)
+        loss = self.objective.total(terms)
         better = loss < self.best_loss
         self.best_loss = torch.where(better, loss, self.best_loss)
         self.best = torch.where(better[:, None, None], latents, self.best)
         self.terms = {
             name: torch.where(better, term, self.terms.get(name, term)) for name, term in terms.items()
         }
-        if step < self.settings.steps - self.settings.finish:
+        if step < self.steps - self.settings.finish:
             features = self.generator.features(latents)
             if features is not None:
-                self.surrogate.fit(features, picture)
+                self.head.fit(features, picture)
         means = {name: float(term.mean()) for name, term in self.terms.items()}
-        return Inversion(self.best.clone(), self.generator, step, self.settings.steps, means)
-
-    def _terms(self, picture: Images, coordinates: Latents) -> Terms:
-        """Every term that has a weight."""
-        settings = self.settings
-        picture = losses.resize(picture, settings.resolution)
-        terms = {
-            "pixel": losses.pixel(picture, self.target, self.window)
-        }  # cheap, and worth knowing even at weight 0
-        if settings.perceptual:
-            features = losses.perceptual_features(picture)
-            terms["perceptual"] = losses.perceptual(features, self.features, self.window)
-        if self.descriptors is not None:
-            terms["identity"] = losses.identity(losses.descriptors(picture), self.descriptors)
-        terms["closeness"] = losses.closeness(coordinates)
-        terms["typicality"] = losses.typicality(coordinates)
-        return terms
-
-    def _weighted(self, terms: Terms) -> Float[Tensor, " n"]:
-        weights = self.settings.weights
-        return torch.stack([weights[name] * term for name, term in terms.items()]).sum(0)
+        return Inversion(self.best.clone(), self.generator, before + step, before + self.steps, means)

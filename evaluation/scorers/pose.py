@@ -3,28 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from threading import RLock
-from typing import Any
 
-import dlib
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from backends import Images, weights
+from backends import Images, face_landmarks
 from backends.losses import resize
 from backends.photos import to_pil
 from evaluation.scorers import Scorer
 
 SIDE = 256  # pixels of the picture that landmarks are read from
-# dlib's detection in FFHQ-aligned pictures, fractions of the side: faces there are always at the same place
-LEFT, TOP, RIGHT, BOTTOM = 0.19, 0.30, 0.81, 0.895
+# dlib's detection (left, top, right, bottom) in FFHQ-aligned pictures: their faces are all at the same place
+BOX = (49, 77, 208, 230)
 DEPTH = 0.55  # how far the tip of the nose stands out, in distances of the outer corners of the eyes
 MIDDLE = 0.3125  # height of the tip between the eyes (0) and the chin (1), looking ahead: CelebA's median
-LOCK = RLock()  # of dlib's predictor: one thread at a time
 
 
 @dataclass
@@ -41,18 +36,9 @@ class Pose(Scorer):
         return ["yaw", "pitch", "roll"]
 
     def score(self, images: Images, samples: Sequence[str]) -> Float[Tensor, "n scores"]:
-        found = [angles(self._landmarks(np.asarray(picture))) for picture in to_pil(resize(images, SIDE))]
+        pictures = to_pil(resize(images, SIDE))
+        found = [angles(face_landmarks.read(picture, BOX, 68)) for picture in pictures]
         return torch.tensor(np.stack(found), dtype=torch.float32)
-
-    def _landmarks(self, picture: ndarray) -> Float[ndarray, "68 2"]:
-        box = dlib.rectangle(*(round(SIDE * edge) for edge in (LEFT, TOP, RIGHT, BOTTOM)))  # type: ignore[attr-defined]
-        with LOCK:
-            shape = self._predictor(picture, box)
-        return np.array([(p.x, p.y) for p in shape.parts()], dtype=float)
-
-    @cached_property
-    def _predictor(self) -> Any:
-        return dlib.shape_predictor(str(weights.path("face_landmarks_68")))  # type: ignore[attr-defined]
 
 
 def angles(landmarks: Float[ndarray, "68 2"]) -> Float[ndarray, " 3"]:

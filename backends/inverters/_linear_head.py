@@ -13,7 +13,7 @@ RIDGE = 1e-3  # of the least squares, relative to the mean square of the feature
 Features = Float[Tensor, "n channels side side"]
 
 
-class Surrogate:
+class LinearHead:
     """The picture, at twice the side of the generator's `features`, as an affine function of them.
 
     The layers behind the features cost most of a picture and mainly turn features into colours. A head

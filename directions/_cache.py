@@ -1,14 +1,15 @@
-"""Keeps what takes minutes to measure on a generator in the cache folder, for the next start."""
+"""Keeps what sources measure on a generator: in memory as long as it lives, on disk for the next start."""
 
 import hashlib
 import json
 import logging
 import os
 import tempfile
+import weakref
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -18,11 +19,40 @@ from backends import cache
 from backends.generators import Generator
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 Measure = Callable[..., dict[str, Tensor]]
+_kept: list[dict[int, Any]] = []  # of every remembered function
+
+
+def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Keeps the results of `function(generator, *hashable)` while that very generator object lives.
+
+    Generators are mutable dataclasses, hence not hashable, and `lru_cache` would keep their weights alive.
+    """
+    kept: dict[int, dict[tuple[Any, ...], Result]] = {}
+    _kept.append(kept)
+
+    @wraps(function)
+    def wrapper(generator: Generator, *arguments: Any) -> Result:
+        if id(generator) not in kept:
+            kept[id(generator)] = {}
+            weakref.finalize(generator, kept.pop, id(generator), None)
+        results = kept[id(generator)]
+        if arguments not in results:
+            results[arguments] = function(generator, *arguments)
+        return results[arguments]
+
+    return wrapper
+
+
+def forget() -> None:
+    """Drops all remembered results, for measurements."""
+    for kept in _kept:
+        kept.clear()
 
 
 def on_disk(version: int) -> Callable[[Measure], Measure]:
-    """Keeps `function(generator, *arguments)` by the generator's weights and the arguments (JSON values).
+    """`remembered`, and kept in the cache folder by the generator's weights and the arguments (JSON values).
 
     A new `version` forgets what the function returned before it changed. A folder that cannot be written, or
     a file that cannot be read, only costs the time to measure again.
@@ -41,7 +71,7 @@ def on_disk(version: int) -> Callable[[Measure], Measure]:
             _save(result, file)
             return result
 
-        return wrapper
+        return remembered(wrapper)
 
     return decorated
 
