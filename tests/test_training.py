@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -32,6 +34,14 @@ from training.settings import read
 CHANNELS = (32, 32)  # 16-pixel pictures
 COLOURS = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]])
 PLAIN = COLOURS[:, :, None, None].expand(4, 3, 16, 16)
+
+
+@pytest.fixture(autouse=True)
+def fresh_precision() -> Iterator[None]:
+    """A process has one precision, and that of `run` is bf16 where the processor has AMX."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture

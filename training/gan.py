@@ -87,15 +87,15 @@ class Gan(nn.Module):
         """Move the averages towards the networks; they forget faster at first, when these are poor."""
         half = min(self.rates.average, 0.25 * seen + 1)
         keep = 0.5 ** (pictures / half)
-        for ours, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            if theirs.requires_grad:
-                ours.lerp_(theirs.detach(), 1 - keep)
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+        moving = [(ours, theirs.detach()) for ours, theirs in pairs if theirs.requires_grad]
+        torch._foreach_lerp_(*map(list, zip(*moving, strict=True)), 1 - keep)  # type: ignore[arg-type]
 
 
 def _adam(groups: list[tuple[list[nn.Parameter], float]], momentum: float = 0.0) -> torch.optim.Adam:
     """Learning rates rise in the first steps, when every step of Adam is as long as it may be."""
     listed = [{"params": parameters, "lr": rate, "full": rate} for parameters, rate in groups if parameters]
-    return torch.optim.Adam(listed, betas=(momentum, 0.99))
+    return torch.optim.Adam(listed, betas=(momentum, 0.99), fused=True)
 
 
 def step(
@@ -153,7 +153,7 @@ def _shortened(gradient: Tensor, usual: Tensor) -> Tensor:
         usual.copy_(length)
     limit = LONGEST * usual
     usual.lerp_(length.clamp(max=limit), LATE)
-    return gradient * (limit / length.clamp(min=1e-12)).clamp(max=1)
+    return gradient.mul_((limit / length.clamp(min=1e-12)).clamp(max=1))
 
 
 def _descend(gan: Gan, player: str, terms: dict[str, Tensor], accelerator: Accelerator) -> None:

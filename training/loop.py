@@ -177,25 +177,25 @@ class Loop:
         return torch.cat([row for pair in pairs for row in pair])
 
     def measure(self) -> None:
-        """Log the FID-like figure and the diversity of the moving average."""
+        """Log the figures of merit of the moving average."""
         if not self.accelerator.is_main_process:
             return
         begun = time.perf_counter()
-        images = sheets.samples(self.gan.average, list(range(10_000, 10_000 + self.settings.samples)))
-        ours = metrics.features_of(images)
-        row = {"fid_like": metrics.frechet(ours, self.real), "diversity": metrics.diversity(ours, self.real)}
+        seeds = _parts(list(range(10_000, 10_000 + self.settings.samples)))
+        ours = metrics.measure(sheets.samples(self.gan.average, part) for part in seeds)
+        row = metrics.figures(ours, self.real)
         logger.info("step %d: %s", self.done, row)
         self.log("metrics.csv", {**row, "seconds": time.perf_counter() - begun})
 
     @property
-    def real(self) -> metrics.Features:
-        """Features of the training photographs, kept in the run's folder because they take minutes."""
-        file = self.folder / f"features{self.gan.generator.size}.safetensors"
+    def real(self) -> metrics.Measured:
+        """The training photographs, measured; kept in the run's folder because it takes minutes."""
+        file = self.folder / f"photographs{self.gan.generator.size}.safetensors"
         if not file.is_file():
             count = min(self.settings.reference or len(self.photographs), len(self.photographs))
             chosen = [i * len(self.photographs) // count for i in range(count)]
-            save_file({"features": metrics.features_of(map(self.photographs.images, _parts(chosen)))}, file)
-        return load_file(file)["features"]
+            save_file(vars(metrics.measure(map(self.photographs.images, _parts(chosen)))), file)
+        return metrics.Measured(**load_file(file))
 
     def save(self) -> None:
         """Write the checkpoint and the weights; a run that is killed meanwhile keeps the old ones."""

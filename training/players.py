@@ -26,9 +26,9 @@ def generator(settings: Run) -> CompactStyleGAN:
     channels = tuple(settings.channels)
     layout = settings.layout if len(channels) > compact_stylegan.LAID else 0  # smaller pictures have none
     if settings.start == "faces":
-        return transfer.from_faces(channels, layout)
+        return transfer.from_faces(channels, layout, settings.dense, settings.smooth)
     if settings.start == "scratch":
-        return transfer.scratch(channels, layout)
+        return transfer.scratch(channels, layout, settings.dense, settings.smooth)
     parent = Path(settings.parent)
     file = parent / WEIGHTS if parent.is_dir() else parent
     if not file.is_file():

@@ -30,6 +30,8 @@ class Run:
     start: Literal["faces", "scratch", "grow", "checkpoint"] = "faces"
     parent: str = ""  # folder of a run, or weights (.safetensors), that `grow` and `checkpoint` start from
     channels: list[int] = field(default_factory=lambda: [512, 512, 512, 256])  # at 4, 8, ... half the size
+    dense: int = 0  # of the last blocks, those whose convolutions are not separable
+    smooth: bool = True  # a low-pass filter after every inverse Haar transform: no grid
     layout: int = 96  # principal pictures that a new generator starts with; 0 = none
     discriminator: Literal["projected", "pixels"] = "projected"
     side: int = 96  # of the pictures that the discriminator's feature network sees, pixels
