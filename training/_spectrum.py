@@ -26,7 +26,7 @@ def power(images: Images) -> Power:
 def comb(samples: Power, photographs: Power) -> dict[int, float]:
     """For each period, the samples' energy at its frequencies, divided by the photographs'.
 
-    About 1 without a grid, below it for soft pictures. Multiples that belong to a shorter period are left to it.
+    About 1 without a grid, less for soft pictures. Multiples of a shorter period are left to that one.
     """
     side = len(photographs)
     energies = {}
