@@ -99,15 +99,15 @@ class Networks(nn.Module):
         """Move the averages towards the networks; they forget faster at first, when these are poor."""
         half = min(self.rates.average, 0.25 * seen + 1)
         keep = 0.5 ** (pictures / half)
-        for ours, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            if theirs.requires_grad:
-                ours.lerp_(theirs.detach(), 1 - keep)
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+        moving = [(ours, theirs.detach()) for ours, theirs in pairs if theirs.requires_grad]
+        torch._foreach_lerp_(*map(list, zip(*moving, strict=True)), 1 - keep)  # type: ignore[arg-type]
 
 
 def _adam(groups: list[tuple[list[nn.Parameter], float]], momentum: float = 0.0) -> torch.optim.Adam:
     """Learning rates rise in the first steps, when every step of Adam is as long as it may be."""
     listed = [{"params": parameters, "lr": rate, "full": rate} for parameters, rate in groups if parameters]
-    return torch.optim.Adam(listed, betas=(momentum, 0.99))
+    return torch.optim.Adam(listed, betas=(momentum, 0.99), fused=True)
 
 
 def generator(settings: "GAN") -> CompactStyleGAN:
@@ -120,9 +120,9 @@ def generator(settings: "GAN") -> CompactStyleGAN:
         settings.eigenpictures if len(channels) > compact_stylegan.LAID else 0
     )  # for small pictures, none
     if settings.start == "faces":
-        return _transfer.from_faces(channels, layout)
+        return _transfer.from_faces(channels, layout, settings.dense, settings.smooth)
     if settings.start == "scratch":
-        return _transfer.scratch(channels, layout)
+        return _transfer.scratch(channels, layout, settings.dense, settings.smooth)
     parent = resolve(settings.parent)
     file = parent / WEIGHTS if parent.is_dir() else parent
     if not file.is_file():

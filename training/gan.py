@@ -29,7 +29,7 @@ from backends.dataset import Data, Photographs
 from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
 from config import resolve
-from evaluation.metrics import Features, diversity, features_of, frechet
+from evaluation.metrics import Measured, figures, measure
 from evaluation.sheets import samples, sheet
 from training import Part, Trainer, _eigenpictures, _networks, _pca_encoder, _transfer
 from training._augment import Augmentation, augment, draw
@@ -52,6 +52,8 @@ class GAN(Trainer):
     start: Literal["faces", "scratch", "grow", "checkpoint"] = "faces"
     parent: str = ""  # folder of a run, or weights (.safetensors), that `grow` and `checkpoint` start from
     channels: list[int] = field(default_factory=lambda: [512, 512, 512, 256])  # at 4, 8, ... half the size
+    dense: int = 0  # of the last blocks, those whose convolutions are not separable
+    smooth: bool = True  # a low-pass filter after every inverse Haar transform: no grid
     eigenpictures: int = 96  # of the photographs, which a new generator starts with; 0 = none
     discriminator: Literal["projected", "pixels"] = "projected"
     side: int = 96  # of the pictures that the discriminator's feature network sees, pixels
@@ -150,21 +152,21 @@ class GAN(Trainer):
         return torch.cat([row for pair in pairs for row in pair])
 
     def metrics(self) -> dict[str, float]:
-        """The FID-like figure and the diversity of the moving average."""
-        seeds = list(range(10_000, 10_000 + self.samples))
-        ours, real = features_of(samples(self.networks.average, seeds)), self.real
-        return {"fid_like": frechet(ours, real), "diversity": diversity(ours, real)}
+        """The figures of merit of the moving average."""
+        seeds = _parts(list(range(10_000, 10_000 + self.samples)))
+        ours = measure(samples(self.networks.average, part) for part in seeds)
+        return figures(ours, self.real)
 
     @property
-    def real(self) -> Features:
-        """Features of the training photographs, kept in the run's folder because they take minutes."""
-        file = resolve(self.folder) / f"features{self.network.size}.safetensors"
+    def real(self) -> Measured:
+        """The training photographs, measured; kept in the run's folder because it takes minutes."""
+        file = resolve(self.folder) / f"photographs{self.network.size}.safetensors"
         if not file.is_file():
             photographs, _ = self.pictures
             count = min(self.reference or len(photographs), len(photographs))
             chosen = [i * len(photographs) // count for i in range(count)]
-            save_file({"features": features_of(map(photographs.images, _parts(chosen)))}, file)
-        return load_file(file)["features"]
+            save_file(vars(measure(map(photographs.images, _parts(chosen)))), file)
+        return Measured(**load_file(file))
 
 
 def _parts(indices: list[int], size: int = 32) -> list[list[int]]:
@@ -234,7 +236,7 @@ def _shortened(gradient: Tensor, usual: Tensor) -> Tensor:
         usual.copy_(length)
     limit = LONGEST * usual
     usual.lerp_(length.clamp(max=limit), LATE)
-    return gradient * (limit / length.clamp(min=1e-12)).clamp(max=1)
+    return gradient.mul_((limit / length.clamp(min=1e-12)).clamp(max=1))
 
 
 def _descend(gan: Networks, name: str, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
