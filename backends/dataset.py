@@ -47,6 +47,13 @@ class Photographs:
         chosen = self.pixels if indices is None else self.pixels[torch.tensor(indices, dtype=torch.long)]
         return chosen.permute(0, 3, 1, 2).float() / 127.5 - 1
 
+    def batches(self, count: int = 0, size: int = 32) -> Iterator[Images]:
+        """`count` of the pictures, spread evenly (0 = all), in batches of `size`."""
+        count = min(count or len(self), len(self))
+        chosen = [i * len(self) // count for i in range(count)]
+        for start in range(0, count, size):
+            yield self.images(chosen[start : start + size])
+
 
 def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
     """The training and the held-out photographs, centre-cropped to `size` x `size` pixels.

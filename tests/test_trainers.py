@@ -88,6 +88,7 @@ def test_a_stopped_run_continues_to_the_same_result(name: str, tmp_path: Path) -
     stopped(read(file, often), at=read(file).steps - 1)
     loop = Loop(read(file, often), Processes())
     loop.run()
+    # trainers without parts leave a file a step instead of a checkpoint
     assert not loop.parts or (loop.trainer.checkpoint.is_file() and len(loop.rows) == 2)
     assert loop.trainer.result.read_bytes() == whole.read_bytes()
 

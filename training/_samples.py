@@ -148,26 +148,21 @@ def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> Non
 
 def _scores(measured: Sequence[Scorer], archive: Path, seeds: list[int]) -> Float[ndarray, "n scores"]:
     """The tables of all scorers side by side; those that are not there yet are made from the pictures."""
-    tables, images = [], None
+    tables = []
     for scorer in measured:
         file = archive.with_name(f"{archive.stem}_{_key(scorer)}.npy")
         if not file.is_file():
-            images = _pictures(archive) if images is None else images
-            table = _table(scorer, images, [f"seed {seed}" for seed in seeds])
+            names = [f"seed {seed}" for seed in seeds]
+            starts = range(0, len(seeds), 10)
+            batches = zip(starts, _pictures(archive).split(10), strict=True)
+            parts = [
+                scorers.score([scorer], part.float() / 127.5 - 1, names[start : start + 10])
+                for start, part in batches
+            ]
             with whole(file) as partial:
-                np.save(partial, table)
+                np.save(partial, torch.cat(parts).numpy())
         tables.append(np.load(file))
     return np.concatenate(tables, axis=1)
-
-
-def _table(
-    scorer: Scorer, pictures: UInt8[Tensor, "n 3 size size"], samples: list[str], batch: int = 10
-) -> Float[ndarray, "n scores"]:
-    rows = [
-        scorers.score([scorer], part.float() / 127.5 - 1, samples[start : start + batch])
-        for start, part in zip(range(0, len(samples), batch), pictures.split(batch), strict=True)
-    ]
-    return torch.cat(rows).numpy()
 
 
 def _pictures(archive: Path) -> UInt8[Tensor, "n 3 size size"]:

@@ -105,8 +105,7 @@ class GAN(Trainer):
         encoder = LinearEncoder(network.mean.shape[0])
         resumed = self.checkpoint.is_file()  # then all of this comes from there
         if not resumed and not _networks.inherit(self, discriminator, encoder):
-            batches = map(photographs.images, _parts(list(range(len(photographs)))))
-            _pca_encoder.fit(encoder, batches, self.nats)
+            _pca_encoder.fit(encoder, photographs.batches(), self.nats)
             if self.start in ("faces", "scratch") and network.layout is not None:
                 _eigenpictures.fit(network, encoder, examples)
         coarse = _transfer.coarse_names(network, self.rates.frozen)
@@ -153,24 +152,16 @@ class GAN(Trainer):
 
     def metrics(self) -> dict[str, float]:
         """The figures of merit of the moving average."""
-        seeds = _parts(list(range(10_000, 10_000 + self.samples)))
-        ours = measure(samples(self.networks.average, part) for part in seeds)
-        return figures(ours, self.real)
+        images = samples(self.networks.average, list(range(10_000, 10_000 + self.samples)))
+        return figures(measure(images.split(32)), self.real)
 
     @property
     def real(self) -> Measured:
         """The training photographs, measured; kept in the run's folder because it takes minutes."""
         file = resolve(self.folder) / f"photographs{self.network.size}.safetensors"
         if not file.is_file():
-            photographs, _ = self.pictures
-            count = min(self.reference or len(photographs), len(photographs))
-            chosen = [i * len(photographs) // count for i in range(count)]
-            save_file(vars(measure(map(photographs.images, _parts(chosen)))), file)
+            save_file(vars(measure(self.pictures[0].batches(self.reference))), file)
         return Measured(**load_file(file))
-
-
-def _parts(indices: list[int], size: int = 32) -> list[list[int]]:
-    return [indices[i : i + size] for i in range(0, len(indices), size)]
 
 
 def step(

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.svm import SVC
 from torch import Tensor
 
@@ -194,26 +197,15 @@ def support_vector_machine(
 def regression(
     latents: Float[Tensor, "n length"], scores: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, " length"], float]:
-    """Ridge regression on normalised ranks; the ridge that predicts a fifth of the samples best."""
-    target = normalised(scores)
-    held = torch.arange(len(scores)) % 5 == 0
-    points, mean = latents.double(), latents.double().mean(0)
-    errors = {
-        ridge: (target[held] - (points[held] - mean) @ _ridge(points[~held] - mean, target[~held], ridge))
-        .square()
-        .mean()
-        for ridge in RIDGES
-    }
-    normal = _ridge(points - mean, target, min(errors, key=lambda ridge: float(errors[ridge])))
-    return normal.float(), float(-(mean @ normal))
-
-
-def _ridge(
-    points: Float[Tensor, "n length"], target: Float[Tensor, " n"], ridge: float
-) -> Float[Tensor, " length"]:
-    gram = points.T @ points / len(points)
-    gram.diagonal().add_(ridge * gram.diagonal().mean())
-    return torch.linalg.solve(gram, points.T @ target / len(points))
+    """Ridge regression on normalised ranks; of RIDGES the one that predicts every fifth sample best."""
+    points, target = latents.double().numpy(), normalised(scores).numpy()
+    fold = np.where(np.arange(len(points)) % 5 == 0, 0, -1)
+    penalties = [ridge * len(points) * points.var(axis=0).mean() for ridge in RIDGES]
+    search = GridSearchCV(
+        Ridge(), {"alpha": penalties}, scoring="neg_mean_squared_error", cv=PredefinedSplit(fold)
+    )
+    found = search.fit(points, target).best_estimator_
+    return torch.from_numpy(found.coef_).float(), float(found.intercept_)
 
 
 def _right(correct: Bool[Tensor, " n"]) -> float:

@@ -25,19 +25,7 @@ from training._samples import Samples, SampleTrainer
 log = logging.getLogger(__name__)
 FIRST = 700_000  # seed of the latents that channels are tried on
 Place = tuple[int, int]  # layer, channel
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a channel does to the scores, in standard deviations of the score per `step`."""
-
-    place: Place
-    changes: Float[Tensor, " scores"]  # half the difference of both ends, mean of the latents
-
-    def merit(self, column: int) -> float:
-        """Effect on a score, times its share in all that changes."""
-        squares = self.changes.square()
-        return float(self.changes[column].abs() * squares[column] / squares.sum().clamp(min=1e-12))
+Changes = Float[Tensor, " scores"]  # half the difference of both ends, in standard deviations of the scores
 
 
 @dataclass(kw_only=True)
@@ -99,15 +87,15 @@ class StyleSpace(SampleTrainer):
         styles = (w - known.mean[row]) @ affine.T / std
         return styles.mean(0), styles.std(0).clamp(min=1e-6)
 
-    def tried(self, places: list[Place], std: Float[Tensor, " scores"]) -> dict[Place, Trial]:
-        """Both ends of every channel, on the same latents."""
+    def tried(self, places: list[Place], std: Float[Tensor, " scores"]) -> dict[Place, Changes]:
+        """What both ends of every channel do to the scores, on the same latents."""
         latents = self.network.sample(list(range(FIRST, FIRST + self.faces)), 0.7)
         trials = {}
         for layer, channel in tqdm(places, "trying channels", disable=None):
             move = torch.zeros_like(latents)
             move[:, layer] = self.move * moves(self.network, layer, self.ridge)[channel]
             up, down = (self.scored(latents + sign * move) for sign in (1, -1))
-            trials[layer, channel] = Trial((layer, channel), (up - down).mean(0) / 2 / std)
+            trials[layer, channel] = (up - down).mean(0) / 2 / std
         return trials
 
     def scored(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n scores"]:
@@ -118,17 +106,22 @@ class StyleSpace(SampleTrainer):
 
 
 def chosen(
-    directions: dict[str, str], ranked: dict[str, list[Place]], trials: dict[Place, Trial], names: list[str]
+    directions: dict[str, str], ranked: dict[str, list[Place]], trials: dict[Place, Changes], names: list[str]
 ) -> dict[str, dict[str, Any]]:
     """The file's content: of each score's candidates the one with the greatest merit."""
     result = {}
     for name, text in directions.items():
         score = text.removeprefix("-")
         column = names.index(score)
-        best = max((trials[place] for place in ranked[score]), key=lambda trial: trial.merit(column))
-        effect = float(best.changes[column]) * (-1 if text.startswith("-") else 1)
-        log.info(
-            "%-20s layer %d, channel %d: %+.2f, merit %.3f", name, *best.place, effect, best.merit(column)
-        )
-        result[name] = {"layer": best.place[0], "channel": best.place[1], "sign": 1 if effect > 0 else -1}
+        layer, channel = best = max(ranked[score], key=lambda place: merit(trials[place], column))
+        effect = float(trials[best][column]) * (-1 if text.startswith("-") else 1)
+        figures = effect, merit(trials[best], column)
+        log.info("%-20s layer %d, channel %d: %+.2f, merit %.3f", name, layer, channel, *figures)
+        result[name] = {"layer": layer, "channel": channel, "sign": 1 if effect > 0 else -1}
     return result
+
+
+def merit(changes: Changes, column: int) -> float:
+    """Effect on a score, times its share in all that changes."""
+    squares = changes.square()
+    return float(changes[column].abs() * squares[column] / squares.sum().clamp(min=1e-12))
