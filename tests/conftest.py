@@ -9,7 +9,7 @@ import pytest
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 # Before anything of the project is imported: shapes and types are then checked at every call.
-CHECKED = ["backends", "directions", "editor", "plugins", "sharing", "ui"]
+CHECKED = ["backends", "directions", "training", "editor", "plugins", "sharing", "ui"]
 jaxtyping.install_import_hook(CHECKED, "typechecking.checked")
 
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -31,6 +31,7 @@ class Every:
     metrics: int = 500
 
 
+@runtime_checkable
 class Part(Protocol):
     """What a checkpoint can hold: a module, an optimizer, a schedule."""
 

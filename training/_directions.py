@@ -1,4 +1,4 @@
-"""What the trainers share that learn directions of a generator by gradient descent."""
+"""What the trainers of directions share, and those of them that learn by gradient descent."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -26,10 +26,25 @@ FeatureMaps = Float[Tensor, "n channels side side"]
 
 @dataclass(kw_only=True)
 class DirectionTrainer(Trainer):
-    """Adam on terms that compare pictures, or feature maps, before and after a move of the latents."""
+    """Finds directions of a generator and writes them to a file."""
 
     generator: dict[str, Any]
-    out: str  # the .safetensors file that a source of directions reads
+    out: str  # the file that a source of directions reads
+
+    @property
+    def result(self) -> Path:
+        return resolve(self.out)
+
+    @cached_property
+    def network(self) -> Generator:
+        """The generator. Raises ConfigError."""
+        return build(Generator, self.generator, "generator")
+
+
+@dataclass(kw_only=True)
+class DescentTrainer(DirectionTrainer):
+    """Adam on terms that compare pictures, or feature maps, before and after a move of the latents."""
+
     components: int  # principal components of W that directions are made of
     truncation: float
     batch: int  # latents a step, of each process
@@ -44,15 +59,6 @@ class DirectionTrainer(Trainer):
     def terms(self, share: int) -> dict[str, Tensor]:
         """Loss terms, and other figures for the log. The same `share` always draws the same numbers."""
 
-    @property
-    def result(self) -> Path:
-        return resolve(self.out)
-
-    @cached_property
-    def network(self) -> Generator:
-        """The generator. Raises ConfigError."""
-        return build(Generator, self.generator, "generator")
-
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
         parameters = [p for model in self.models().values() for p in model.parameters()]
@@ -64,17 +70,12 @@ class DirectionTrainer(Trainer):
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         terms = self.terms(number * accelerator.num_processes + accelerator.process_index)
         self.optimizer.zero_grad()
-        weighted(terms, self.losses).backward()
+        torch.stack([weight * terms[name] for name, weight in self.losses.items()]).sum().backward()
         if accelerator.num_processes > 1:
             for parameter in (p for group in self.optimizer.param_groups for p in group["params"]):
                 parameter.grad = accelerator.reduce(parameter.grad, "mean")
         self.optimizer.step()
         return {name: value.item() for name, value in terms.items()}
-
-
-def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Float[Tensor, ""]:
-    """The sum of the terms that have a weight."""
-    return torch.stack([weights[name] * term for name, term in terms.items() if name in weights]).sum()
 
 
 def basis(generator: Generator, layers: Sequence[int], count: int) -> Float[Tensor, "k dim"]:

@@ -3,7 +3,7 @@
 A frozen network already knows edges, fur and eyes, so that the heads only have to learn which of them a cat
 has; a discriminator that starts from pixels needs days on a CPU to get there. Both split into `maps`, which
 needs no training or is the picture itself, and `logits`, so that one pass through the frozen network serves
-both players.
+generator and discriminator.
 """
 
 # torch types every attribute of a module as Tensor | Module:
@@ -49,7 +49,7 @@ class Discriminator(nn.Module, ABC):
 
 
 class Head(nn.Module):
-    """Feature map of one scale -> logits per place. Spectral norm keeps it from winning outright."""
+    """Feature map of one scale -> logits per place. Spectral norm limits its lead over the generator."""
 
     def __init__(self, inputs: int, width: int, strides: tuple[int, int]) -> None:
         super().__init__()

@@ -116,9 +116,8 @@ def generator(settings: "GAN") -> CompactStyleGAN:
     if (folder / STATE).is_file() and (folder / WEIGHTS).is_file():
         return compact_stylegan.from_state(load_file(folder / WEIGHTS)).train()
     channels = tuple(settings.channels)
-    layout = (
-        settings.eigenpictures if len(channels) > compact_stylegan.LAID else 0
-    )  # for small pictures, none
+    small = len(channels) <= compact_stylegan.LAID  # too small for eigenpictures
+    layout = 0 if small else settings.eigenpictures
     if settings.start == "faces":
         return _transfer.from_faces(channels, layout, settings.dense, settings.smooth)
     if settings.start == "scratch":
@@ -129,8 +128,8 @@ def generator(settings: "GAN") -> CompactStyleGAN:
         raise ConfigError(
             f"parent: no weights there; give a .safetensors file or the folder of a run with {WEIGHTS}"
         )
-    small = compact_stylegan.from_state(load_file(file)).train()
-    return _transfer.grown(small, channels[-1]) if settings.start == "grow" else small
+    network = compact_stylegan.from_state(load_file(file)).train()
+    return _transfer.grown(network, channels[-1]) if settings.start == "grow" else network
 
 
 def inherit(settings: "GAN", discriminator: Discriminator, encoder: LinearEncoder) -> bool:

@@ -30,7 +30,7 @@ from config import ConfigError, resolve
 from evaluation import scorers
 from evaluation.scorers import Scorer
 from plugins import build
-from training import Trainer
+from training._directions import DirectionTrainer
 
 SHARD = 100  # samples in a file
 QUALITY = 95  # of the JPEGs: scores then change by 1 % of their standard deviation
@@ -46,12 +46,10 @@ class Samples:
 
 
 @dataclass(kw_only=True)
-class SampleTrainer(Trainer):
+class SampleTrainer(DirectionTrainer):
     """A trainer whose steps draw and score one shard of samples each; the export fits something to them."""
 
-    generator: dict[str, Any]
     scorers: list[dict[str, Any]]
-    out: str  # the file that a source of directions reads
     samples: int  # of the seeds from 0 on
     truncation: float = 1.0
     batch: int = 4
@@ -67,15 +65,6 @@ class SampleTrainer(Trainer):
     @property
     def steps(self) -> int:
         return -(-self.samples // SHARD)
-
-    @property
-    def result(self) -> Path:
-        return resolve(self.out)
-
-    @cached_property
-    def network(self) -> Generator:
-        """The generator. Raises ConfigError."""
-        return build(Generator, self.generator, "generator")
 
     @cached_property
     def measured(self) -> list[Scorer]:

@@ -25,11 +25,11 @@ from config import ConfigError
 from directions import on_layers, parse_layers
 from directions._statistics import spread
 from training import Part
-from training._directions import DirectionTrainer, basis
+from training._directions import DescentTrainer, basis
 
 
 @dataclass(kw_only=True)
-class LatentCLR(DirectionTrainer):
+class LatentCLR(DescentTrainer):
     """Writes what `directions/latentclr.py` reads. The defaults are those of the authors' code."""
 
     layer: int  # W+ layer after which feature maps are compared

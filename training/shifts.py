@@ -19,11 +19,11 @@ from torch.nn import functional
 
 from directions._statistics import statistics
 from directions.warped import Warps
-from training._directions import DirectionTrainer, basis, seen
+from training._directions import DescentTrainer, basis, seen
 
 
 @dataclass(kw_only=True)
-class Shifts(DirectionTrainer):
+class Shifts(DescentTrainer):
     """Writes what `directions/deformator.py` or, with `model: warps`, `directions/warped.py` reads."""
 
     model: Literal["deformator", "warps"] = "deformator"

@@ -17,7 +17,7 @@ from directions._stored import Stored, write
 from directions._transforms import NAMES, transformed
 from directions.steerability import Steerability as Source
 from training import Part
-from training._directions import DirectionTrainer, basis, seen
+from training._directions import DescentTrainer, basis, seen
 
 
 class Walks(nn.Module):
@@ -29,7 +29,7 @@ class Walks(nn.Module):
 
 
 @dataclass(kw_only=True)
-class Steerability(DirectionTrainer):
+class Steerability(DescentTrainer):
     """Writes what `directions/steerability.py` reads."""
 
     walks: list[str] = field(default_factory=lambda: ["zoom in", "shift right", "shift down", "brighter"])
