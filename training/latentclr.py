@@ -158,19 +158,19 @@ class Global(nn.Module):
     `orthogonal` there are no copies: the vectors are the rows of Q in the QR decomposition of the parameters.
     """
 
-    def __init__(self, count: int, dim: int, orthogonal: bool = False) -> None:
+    def __init__(self, count: int, outputs: int, orthogonal: bool = False) -> None:
         super().__init__()
-        self.params = nn.Parameter(torch.randn(count, dim))
+        self.params = nn.Parameter(torch.randn(count, outputs))
         self.orthogonal = orthogonal
 
-    def vectors(self) -> Float[Tensor, "count dim"]:
+    def vectors(self) -> Float[Tensor, "count outputs"]:
         return torch.linalg.qr(self.params.T).Q.T if self.orthogonal else self.params
 
-    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n dim"]:
+    def forward(self, w: Float[Tensor, "n dim"]) -> Float[Tensor, "count n outputs"]:
         return self.vectors()[:, None].expand(-1, len(w), -1)
 
     @torch.no_grad()
-    def fold(self, basis: Float[Tensor, "k dim"]) -> None:
+    def fold(self, basis: Float[Tensor, "outputs dim"]) -> None:
         """From coordinates along the rows of `basis` to latents."""
         self.params = nn.Parameter(self.vectors() @ basis)
         self.orthogonal = False
