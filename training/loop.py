@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from backends import Images
 from backends.cache import whole
+from backends.memory import kept_heap
 from backends.networks.linear_encoder import LinearEncoder
 from training import data, layout, metrics, players, sheets, transfer
 from training import encoder as encoder_fit
@@ -35,7 +36,8 @@ def run(config: str | Path, overrides: list[str] | None = None) -> Path:
     settings = read(Path(config), overrides)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=_precision())
     torch.manual_seed(settings.seed)
-    return Loop(settings, accelerator).train()
+    with kept_heap():
+        return Loop(settings, accelerator).train()
 
 
 def _precision() -> str:

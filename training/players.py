@@ -36,7 +36,7 @@ def generator(settings: Run) -> CompactStyleGAN:
             f"parent: no weights there; give a .safetensors file or the folder of a run with {WEIGHTS}"
         )
     small = compact_stylegan.from_state(load_file(file)).train()
-    return transfer.grown(small, channels[-1]) if settings.start == "grow" else small
+    return transfer.grown(small, channels[-1], settings.dense > 0) if settings.start == "grow" else small
 
 
 def inherit(settings: Run, discriminator: Discriminator, encoder: LinearEncoder) -> bool:

@@ -58,6 +58,14 @@ def smooth_haar(channels: int, taps: tuple[float, ...]) -> Float[Tensor, "channe
     return functional.conv2d(squares, low_pass, padding=len(taps) - 1, groups=channels // 4)
 
 
+def blurred(x: Float[Tensor, "n channels side side"]) -> Float[Tensor, "n channels side side"]:
+    """SOFT in both directions: with `inverse_haar` what `smooth_haar` does at once, faster in float32."""
+    taps = torch.tensor(SOFT, dtype=x.dtype, device=x.device)
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 3, 3)
+    x = x.contiguous(memory_format=torch.channels_last)
+    return functional.conv2d(x, kernel, padding=1, groups=x.shape[1])
+
+
 class PointwiseConvolution(nn.Module):
     """Depthwise 3x3, then a modulated 1x1 convolution with noise and bias, then LeakyReLU.
 
@@ -78,7 +86,7 @@ class PointwiseConvolution(nn.Module):
         self, x: Float[Tensor, "n inputs size size"], w: Float[Tensor, "n dim"]
     ) -> Float[Tensor, "n outputs size size"]:
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
-        if x[0, 0].numel() < len(self.bias):  # small maps are cheaper to scale than the matrix
+        if len(x) > 1 and x[0, 0].numel() < len(self.bias):  # small maps are cheaper to scale than the matrix
             x = x * self.modulation(w)[:, :, None, None]
             x = functional.conv2d(x, self.pointwise, self.bias)
             return functional.leaky_relu(x + self.noise.to(x.dtype), SLOPE)
@@ -141,7 +149,11 @@ class Block(nn.Module):
     ) -> Float[Tensor, "n bands size size"]:
         """The upsampling alone."""
         x = x * self.up(w)[:, :, None, None]
-        x = inverse_haar(x) if self.haar is None else functional.conv_transpose2d(x, self.haar, None, 2, 1)
+        if self.haar is not None and x.dtype == torch.bfloat16:
+            x = functional.conv_transpose2d(x, self.haar, None, 2, 1)
+        else:
+            x = inverse_haar(x)
+            x = x if self.haar is None else blurred(x)
         return x.contiguous(memory_format=torch.channels_last)
 
 
