@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backends.networks.compact_stylegan import FLAT, SOFT, CompactStyleGAN, blurred, smooth_haar
+from backends.networks.alias_free import FLAT, SOFT, blurred, smooth_haar
+from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.mobilestylegan import inverse_haar
 from training import _spectrum, metrics, transfer
 

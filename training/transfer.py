@@ -14,13 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import weights
-from backends.networks.compact_stylegan import (
-    BASE,
-    SLOPE,
-    CompactStyleGAN,
-    DenseConvolution,
-    PointwiseConvolution,
-)
+from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
 from backends.networks.mobilestylegan import Head, Mapping, MobileStyleGAN, Modulation, inverse_haar
 from config import ConfigError
 
@@ -206,15 +200,14 @@ def grown(small: CompactStyleGAN, width: int, dense: bool = False) -> CompactSty
     """
     depth = len(small.mapping.layers)
     layout = 0 if small.layout is None else len(small.layout.pictures)
-    before = sum(isinstance(block.conv1, DenseConvolution) for block in small.blocks)
-    dense = dense or before > 0
+    dense = dense or small.dense > 0
     network = CompactStyleGAN(
         (*small.channels, width),
         small.mean.shape[0],
         skip=True,
         depth=depth,
         layout=layout,
-        dense=before + dense,
+        dense=small.dense + dense,
         smooth=small.smooth is not None,
     )
     state = {
