@@ -21,6 +21,7 @@ LEARNING_RATE = 0.01  # of the mapping, relative; the same in all public files
 GAIN = math.sqrt(2)
 FILTER = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
 SAMPLES = 10_000  # that a mean is estimated with, as e4e does
+WIDEST = 10_240  # numbers between layers of a mapping; IDInvert's has 7,168 in the end
 CONDITIONAL = "the network is conditional (it has a label input); only unconditional ones are read"
 
 
@@ -72,7 +73,7 @@ def shape(raw: State, colours: int = 0) -> tuple[int, int]:
         raise CheckpointError(f"{len(styles)} layers with a style; there must be two for each resolution")
     if not sizes or any(len(size) != 2 for size in sizes) or any(a[0] != b[1] for a, b in pairwise(sizes)):
         raise CheckpointError(f"the layers of the mapping have shapes {sizes[:12]}")
-    if sizes[-1][0] not in (dim, dim * layers) or sizes[0][1] > 8192:
+    if sizes[-1][0] not in (dim, dim * layers) or any(max(size) > WIDEST for size in sizes):
         raise CheckpointError(
             f"the mapping is from {sizes[0][1]} to {sizes[-1][0]} numbers, the styles read {dim}"
         )
@@ -100,11 +101,14 @@ def dense(raw: State, name: str, gain: float = 1.0, bias_gain: float = 1.0) -> d
 def centre(state: dict[str, Tensor]) -> Tensor:
     """The mean of W, estimated from the mapping network: files of a training run have none."""
     keys = series(state, "mapping.{}.weight")
-    x = torch.randn(SAMPLES, state[keys[0]].shape[1], generator=torch.Generator().manual_seed(0))
-    x = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
-    for key in keys:
-        x = F.leaky_relu(F.linear(x, state[key], state[key.replace("weight", "bias")]), 0.2)
-    return x.mean(0, keepdim=True)
+    source, means = torch.Generator().manual_seed(0), []
+    for _ in range(10):  # parts, as memory grows with the widest layer
+        x = torch.randn(SAMPLES // 10, state[keys[0]].shape[1], generator=source)
+        x = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+        for key in keys:
+            x = F.leaky_relu(F.linear(x, state[key], state[key.replace("weight", "bias")]), 0.2)
+        means.append(x.mean(0, keepdim=True))
+    return torch.stack(means).mean(0)
 
 
 def check_filters(state: State, *endings: str) -> None:
