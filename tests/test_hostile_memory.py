@@ -71,6 +71,9 @@ def test_a_number_that_is_repeated(tmp_path):
     torch.save(torch.arange(1.0, 17).expand(1, 6, 16), tmp_path / "small.pt")
     [stored] = read(str(tmp_path / "small.pt")).values()
     assert stored.vector.shape == (1, 16)
+    torch.save(torch.ones(1).expand(2**2, 2**19), tmp_path / "large.pt")
+    with bounded(100), pytest.raises(ConfigError, match="no direction has so many"):
+        read(str(tmp_path / "large.pt"))
 
 
 def test_axes_of_length_zero_hide_nothing(tmp_path):

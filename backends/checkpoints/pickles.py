@@ -34,7 +34,7 @@ from backends.checkpoints.objects import (
 from backends.checkpoints.scan import scan
 
 NAMES = 1_000  # of classes and functions; a checkpoint has about 20
-SPARE = 64 << 20  # bytes that tensors may have beyond twice the size of the file
+SPARE = 16 << 20  # bytes that tensors may have beyond twice the size of the file
 
 
 def read(
