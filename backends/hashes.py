@@ -11,6 +11,7 @@ from backends import cache, sources
 from backends.manifest import Entry
 from backends.sources import Member
 
+RECORD = "state.json"  # what a conversion was made from, and its own SHA-256
 FIRST = "state.first.json"  # member -> SHA-256 of what was fetched first
 
 
@@ -28,6 +29,15 @@ def missing(entry: Entry) -> list[str]:
 def fingerprint(entry: Entry) -> str:
     """Tells one version of the weights from another; see `Entry.fingerprint`."""
     return entry.fingerprint({} if all(m.sha256 for m in entry.members.values()) else _first(entry))
+
+
+def converted(file: Path, key: str) -> bool:
+    """Whether `file` is the conversion with this key, unchanged."""
+    try:
+        record = json.loads(file.with_name(RECORD).read_text())
+        return record["key"] == key and record["sha256"] == cache.digest(file)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def accepted(entry: Entry, key: str, member: Member, scratch: Path) -> bool:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 import plugins
@@ -29,7 +29,7 @@ from config import resolve
 
 log = logging.getLogger(__name__)
 
-STATE, RECORD = "state.safetensors", "state.json"  # a conversion, and what it was made from
+STATE = "state.safetensors"  # a conversion
 
 
 class WeightsError(RuntimeError):
@@ -123,10 +123,8 @@ def state(name: str, plugin: str = "") -> dict[str, Tensor]:
     With `plugin` ("generators/stylegan2") such a file may be a checkpoint in any public format; without, it
     is a `.safetensors` that is read as it is. Raises WeightsError, and CheckpointError for other checkpoints.
     """
-    if plugin and (checkpoint := own(name)):
-        return checkpoints.load(checkpoint, plugin)
-    if file := _file(name):
-        return _load(file)
+    if file := own(name) if plugin else _file(name):
+        return checkpoints.load(file, plugin) if plugin else _load(file)
     prepare(name)
     return _load(cache.folder() / name / STATE if _entry(name).converter else path(name))
 
@@ -137,11 +135,11 @@ def prepare(name: str) -> None:
     if not entry.converter:
         return fetch(name)
     file = cache.folder() / name / STATE
-    if not _converted(file, _conversion(entry)):
+    if not hashes.converted(file, _conversion(entry)):
         fetch(name)
         with _storing(entry) as scratch:
             key = _conversion(entry)
-            if not _converted(file, key):  # another process may have been first
+            if not hashes.converted(file, key):  # another process may have been first
                 _convert(entry, key, scratch)
 
 
@@ -180,7 +178,7 @@ def _entry(name: str) -> Entry:
 
 
 def _file(name: str) -> Path | None:
-    """As `own`. Raises WeightsError when there is no such file."""
+    """As `own`, but raises WeightsError when there is no such file."""
     file = own(name)
     if file and not file.is_file():
         raise WeightsError(
@@ -204,15 +202,6 @@ def _conversion(entry: Entry) -> str:
     return hashlib.sha256("\n".join([hashes.fingerprint(entry), *digests]).encode()).hexdigest()
 
 
-def _converted(file: Path, key: str) -> bool:
-    """Whether the cache holds this conversion, unchanged."""
-    try:
-        record = json.loads(file.with_name(RECORD).read_text())
-        return record["key"] == key and record["sha256"] == cache.digest(file)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _convert(entry: Entry, key: str, scratch: Path) -> None:
     place = cache.folder() / entry.name
     converter = plugins.build(
@@ -223,13 +212,10 @@ def _convert(entry: Entry, key: str, scratch: Path) -> None:
         tensors = converter.convert({member: place / member for member in entry.members})
     except converters.ConversionError as error:
         raise WeightsError(f"the weights {entry.name} cannot be converted: {error}") from error
-    # copies, as safetensors refuses tensors that share memory
-    save_file(
-        {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, scratch / STATE
-    )
-    (scratch / RECORD).write_text(json.dumps({"key": key, "sha256": sources.digest(scratch / STATE)}))
+    checkpoints.save(tensors, scratch / STATE)
+    (scratch / hashes.RECORD).write_text(json.dumps({"key": key, "sha256": sources.digest(scratch / STATE)}))
     cache.move(scratch / STATE, place / STATE)
-    cache.move(scratch / RECORD, place / RECORD)
+    cache.move(scratch / hashes.RECORD, place / hashes.RECORD)
 
 
 @contextmanager

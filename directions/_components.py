@@ -41,7 +41,8 @@ def _read(path: Path, changed: int) -> Components:
     try:
         content = _arrays(path)
     except (ValueError, OSError) as error:
-        raise ConfigError(f"{path.name}: not a file of directions: {error}") from error
+        reason = str(error).removeprefix(f"{path.name}: ")
+        raise ConfigError(f"{path.name}: not a file of directions: {reason}") from error
     name = next((name for name in ("comp", "lat_comp", "eigvec") if name in content), None)
     if name is None:
         raise ConfigError(

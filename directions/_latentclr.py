@@ -50,8 +50,10 @@ def read(path: Path) -> list[State]:
         states = _states(files.read(path))
     except CheckpointError as error:
         raise ConfigError(f"{path.name}: not a model of LatentCLR: {error}") from error
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
         raise ConfigError(f"{path.name}: not a complete model of LatentCLR: {error} is missing") from error
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:  # layers that do not fit each other
+        raise ConfigError(f"{path.name}: not a complete model of LatentCLR") from error
     if not states:
         raise ConfigError(f"{path.name}: holds no model of LatentCLR (model.params or model.nets)")
     return states

@@ -34,6 +34,7 @@ from directions import parse_layers
 from directions._statistics import mapped
 
 LIMIT = 64 << 20  # bytes of a file; published directions take at most a few hundred kilobytes
+LONGEST = 1 << 20  # numbers of a direction
 NOTES = ("layers", "accuracy", "limit", "note", "space")  # what a file may say of each direction
 
 
@@ -100,7 +101,7 @@ def read(file: str) -> dict[str, Stored]:
         return readers[path.suffix](path)
     # RecursionError: JSON that is nested too deeply
     except (ValueError, TypeError, AttributeError, OSError, RecursionError, SafetensorError) as error:
-        reason = printable(str(error).partition("\n")[0], 300)
+        reason = printable(str(error).removeprefix(f"{path.name}: ").partition("\n")[0], 300)
         raise ConfigError(f"{path.name}: not a file of directions: {reason}") from error
 
 
@@ -163,6 +164,8 @@ def _pt(path: Path) -> dict[str, Stored]:
 
 def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
     """Checks shape and values; a vector that is the same on every layer is stored once."""
+    if tensor.numel() > LONGEST:
+        raise ValueError(f"it has {tensor.numel():,} numbers; no direction has so many")
     vector = tensor.detach().double()
     vector = vector[0] if vector.dim() == 3 and len(vector) == 1 else torch.atleast_2d(vector)
     if vector.dim() != 2 or not vector.numel():

@@ -165,6 +165,9 @@ def test_an_incomplete_model_is_refused(tmp_path, toy):
     model = {"nets.0.linear_1.weight": torch.ones(DIM, DIM), "nets.2.linear_1.weight": torch.ones(DIM, DIM)}
     with pytest.raises(ConfigError, match="not a complete model"):
         latentclr(tmp_path, model).directions(toy)
+    model = {"nets.0.linear_1.weight": torch.ones(DIM), "nets.0.linear_2.weight": torch.ones(3, 3)}
+    with pytest.raises(ConfigError, match="not a complete model"):
+        latentclr(tmp_path, model).directions(toy)
     with pytest.raises(ConfigError, match="holds no model"):
         latentclr(tmp_path, {}).directions(toy)
     with pytest.raises(ConfigError, match="latents of 512 numbers"):

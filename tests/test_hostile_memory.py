@@ -10,7 +10,7 @@ import pytest
 import torch
 from bounded import bounded
 from safetensors.torch import save_file
-from synthetic_checkpoints import nvidia, rosinality
+from synthetic_checkpoints import nvidia, rosinality, stylegan1
 from synthetic_encoders import filled, halvings, pyramid
 
 import latents
@@ -71,6 +71,30 @@ def test_a_number_that_is_repeated(tmp_path):
     torch.save(torch.arange(1.0, 17).expand(1, 6, 16), tmp_path / "small.pt")
     [stored] = read(str(tmp_path / "small.pt")).values()
     assert stored.vector.shape == (1, 16)
+    torch.save(torch.ones(1).expand(2**2, 2**19), tmp_path / "large.pt")
+    with bounded(100), pytest.raises(ConfigError, match="no direction has so many"):
+        read(str(tmp_path / "large.pt"))
+
+
+def test_axes_of_length_zero_hide_nothing(tmp_path):
+    torch.save(torch.empty(2**30, 0), tmp_path / "file.pt")
+    refused(tmp_path / "file.pt", "larger together than the file")
+
+
+@pytest.mark.parametrize("place", ["z", "hidden"])
+def test_mappings_that_are_too_wide(place, tmp_path):
+    """The mean of W is estimated from 10,000 samples: with 2^20 numbers each they would take 40 GB."""
+    state = stylegan1([4] * 4, 1, "idinvert", depth=2)
+    wide = torch.ones(1, 1).expand(2**20, 1)
+    if place == "z":
+        state["mapping.dense0.fc.weight"] = wide.T
+    else:
+        state |= {"mapping.dense0.fc.weight": wide, "mapping.dense0.wscale.bias": torch.ones(2**20)}
+        state["mapping.dense1.fc.weight"] = wide.T
+    del state["truncation.w_avg"]
+    torch.save(state, tmp_path / "file.pt")
+    with bounded(), pytest.raises(CheckpointError, match=r"conditional|the mapping is from"):
+        checkpoints.load(tmp_path / "file.pt")
 
 
 def test_compressed_checkpoints(tmp_path):

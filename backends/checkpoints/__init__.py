@@ -8,7 +8,7 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from backends.checkpoints import files
 from backends.checkpoints.formats import Contents, Format, State, found
 from backends.checkpoints.objects import CheckpointError
 
-__all__ = ["CheckpointError", "Report", "convert", "inspect", "load"]
+__all__ = ["CheckpointError", "Report", "convert", "inspect", "load", "save"]
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,13 @@ def convert(path: Path | str, out: Path | str) -> Report:
     """Writes the canonical state of `path` to the safetensors file `out`. Raises CheckpointError."""
     report, state = inspect(path), load(path)
     facts = {"family": report.family, "size": report.size, "layers": report.layers, "dim": report.dim}
-    # copies, as safetensors refuses tensors that share memory
-    tensors = {key: value.detach().clone().contiguous() for key, value in state.items()}
-    save_file(tensors, out, {**{k: str(v) for k, v in facts.items()}, "source": report.format})
+    save(state, out, {**{key: str(value) for key, value in facts.items()}, "source": report.format})
     return report
+
+
+def save(state: Mapping[str, Tensor], out: Path | str, notes: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file of copies, as it refuses tensors that share memory."""
+    save_file({key: value.detach().clone().contiguous() for key, value in state.items()}, out, notes)
 
 
 @contextmanager

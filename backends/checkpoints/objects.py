@@ -1,5 +1,6 @@
 """What the names, calls and references of a pickle become: objects that do nothing."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,20 @@ import torch
 from torch import Tensor
 
 from backends.untrusted import FileError
+
+STORAGES = {  # torch's names of types
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
 
 
 class CheckpointError(FileError):
@@ -75,7 +90,10 @@ class Array(Inert):
     @cached_property
     def tensor(self) -> Tensor | None:
         """A view of the file, or a copy of a NumPy array; None if it holds no numbers."""
-        return self.make() if self.make else None
+        try:
+            return self.make() if self.make else None
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError("a tensor with an impossible shape") from error
 
     def __setstate__(self, state: Any) -> None:
         if self.fill is None or not isinstance(state, tuple) or len(state) != 5:
@@ -104,3 +122,16 @@ class Dtype(Inert):
         if not re.fullmatch(r"f[248]|[iu][1248]|b1", self.code):
             raise CheckpointError(f"a NumPy array of type {self.code!r}; only numbers are read")
         return np.dtype(self.order + self.code)
+
+
+def sizes(*groups: Any) -> bool:
+    """Whether these are short tuples of sizes; anything else could be a bomb when printed or multiplied."""
+    return all(
+        isinstance(group, tuple) and len(group) <= 8 and all(type(n) is int and 0 <= n < 2**48 for n in group)
+        for group in groups
+    )
+
+
+def volume(shape: tuple[int, ...]) -> int:
+    """The numbers in a tensor of this shape; an axis of length zero hides no other one."""
+    return math.prod(max(n, 1) for n in shape)

@@ -19,11 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backends.checkpoints.objects import Array, CheckpointError, Dict, Dtype, Inert, Opaque, Storage
+from backends.checkpoints.objects import (
+    STORAGES,
+    Array,
+    CheckpointError,
+    Dict,
+    Dtype,
+    Inert,
+    Opaque,
+    Storage,
+    sizes,
+    volume,
+)
 from backends.checkpoints.scan import scan
 
 NAMES = 1_000  # of classes and functions; a checkpoint has about 20
-SPARE = 64 << 20  # bytes that tensors may have beyond twice the size of the file
+SPARE = 16 << 20  # bytes that tensors may have beyond twice the size of the file
 
 
 def read(
@@ -76,16 +87,13 @@ class Reader(pickle.Unpickler):
             # OrderedDict, NVIDIA's EasyDict, defaultdict, ...; but not torch's modules of that name
             if known is None and re.search(r"(?<!Module)(?<!Parameter)[dD]ict$", path):
                 known = _dict
-            if known is None:
-                self.names[path] = type("Opaque", (Opaque,), {"path": path})
-            else:
-                self.names[path] = type("Known", (Inert,), {"__new__": self._calling(known)})
+            made = {"__new__": self._calling(known)} if known else {"path": path}
+            self.names[path] = type("Known" if known else "Opaque", (Inert if known else Opaque,), made)
         return self.names[path]
 
     def _calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        reader = weakref.proxy(
-            self
-        )  # or all that the file holds would live until the next garbage collection
+        # not the reader itself, or all that the file holds would live until the next garbage collection
+        reader = weakref.proxy(self)
         return lambda cls, *arguments: function(reader, *arguments)
 
     def persistent_load(self, pid: Any) -> Any:
@@ -108,16 +116,20 @@ class Reader(pickle.Unpickler):
     def numbers(self, data: Any, dtype: Any, shape: Any, fortran: bool) -> Callable[[], Tensor]:
         """What makes the tensor of a NumPy array. Raises CheckpointError."""
         data = _bytes(self, data)
-        if not isinstance(dtype, Dtype) or not isinstance(data, bytes | bytearray) or not _sizes(shape):
+        if not isinstance(dtype, Dtype) or not isinstance(data, bytes | bytearray) or not sizes(shape):
             raise CheckpointError("a NumPy array of something else than numbers")
         kind = dtype.numpy()
         if math.prod(shape) * kind.itemsize != len(data):
             raise CheckpointError(f"a NumPy array of shape {shape} in {len(data):,} bytes")
-        self.spend(math.prod(shape) * max(kind.itemsize, 4))
+        self.spend(volume(shape) * max(kind.itemsize, 4))
         array = np.ndarray(shape, kind, data, order="F" if fortran else "C")
         # torch knows no large unsigned and no foreign byte order, and may not write into a file
         target = np.int64 if kind.kind == "u" and kind.itemsize > 1 else kind.newbyteorder("=")
         return lambda: torch.from_numpy(array.astype(target))
+
+
+def _path(name: Any) -> str:
+    return name.path if isinstance(name, type) and issubclass(name, Opaque) else ""
 
 
 def storage_type(name: Any) -> torch.dtype:
@@ -126,33 +138,6 @@ def storage_type(name: Any) -> torch.dtype:
     if kind not in STORAGES:
         raise CheckpointError(f"a tensor of kind {kind[:60]!r}; there are: {', '.join(STORAGES)}")
     return STORAGES[kind]
-
-
-STORAGES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "UntypedStorage": torch.uint8,
-}
-
-
-def _path(name: Any) -> str:
-    return name.path if isinstance(name, type) and issubclass(name, Opaque) else ""
-
-
-def _sizes(*groups: Any) -> bool:
-    """Whether these are short tuples of sizes; anything else could be a bomb when printed or multiplied."""
-    return all(
-        isinstance(group, tuple) and len(group) <= 8 and all(type(n) is int and 0 <= n < 2**48 for n in group)
-        for group in groups
-    )
 
 
 def _dict(reader: Reader, items: Any = (), *_: Any) -> Dict:
@@ -193,7 +178,7 @@ def _typed(
 
 def _view(reader: Reader, storage: Storage, dtype: torch.dtype, offset: Any, size: Any, stride: Any) -> Array:
     """A view of the storage, after a check that it stays inside."""
-    if not _sizes((offset,), size, stride) or len(size) != len(stride):
+    if not sizes((offset,), size, stride) or len(size) != len(stride):
         raise CheckpointError("a tensor with an impossible shape")
     there, rest = divmod(storage.count * storage.dtype.itemsize, dtype.itemsize)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
@@ -202,7 +187,7 @@ def _view(reader: Reader, storage: Storage, dtype: torch.dtype, offset: Any, siz
             f"a tensor of shape {size} in a storage of {there:,} numbers: the file is cut off or made to "
             "exhaust memory"
         )
-    reader.spend(math.prod(size) * max(dtype.itemsize, 4))  # also of a view that repeats a number (stride 0)
+    reader.spend(volume(size) * max(dtype.itemsize, 4))  # also of a view that repeats a number (stride 0)
 
     def make() -> Tensor:
         assert storage.data is not None  # whoever answers references to storages sees to that

@@ -49,14 +49,12 @@ class Contents:
 
 
 class Format(ABC):
-    """Has no settings: it finds its part of a checkpoint and translates that into our own names."""
+    """Has no settings: it finds its part of one checkpoint and translates that into our own names."""
 
-    family: ClassVar[str]  # of networks: "StyleGAN2"
     title: ClassVar[str]  # who writes it, and where in the file
-    plugin: ClassVar[str] = (
-        ""  # folder and name of the plugin that reads the translation; "" if there is none
-    )
     assumed: ClassVar[str] = ""  # settings of the network that no such file records
+    family: str = ""  # of networks: "StyleGAN2"; set by `find` where a format has several
+    plugin: str = ""  # folder and name of the plugin that reads the translation; "" if there is none
 
     @abstractmethod
     def find(self, contents: Contents) -> State | None:

@@ -5,8 +5,8 @@ last layer makes one for every layer of the synthesis (14 x 512 numbers at 256 p
 """
 
 from backends.checkpoints.formats import Contents, State, renamed
-from backends.checkpoints.formats._genforce import MAPPING, check_conditional
 from backends.checkpoints.formats._stylegan1 import StyleGAN1Format
+from backends.checkpoints.formats.genforce_stylegan2 import MAPPING, check_conditional
 from backends.checkpoints.objects import CheckpointError
 from backends.networks.mapping import series
 

@@ -1,10 +1,15 @@
 """StyleGAN2 as genforce's projects (SeFa, GenForce, GHFeat) store it; huggan/* files are flat."""
 
+import re
+from collections.abc import Callable
+
 from backends.checkpoints.formats import Contents, State, renamed
-from backends.checkpoints.formats._genforce import MAPPING, check_conditional
-from backends.checkpoints.formats._stylegan2 import StyleGAN2Format, check_filters
+from backends.checkpoints.formats._stylegan import CONDITIONAL, check_filters
+from backends.checkpoints.formats._stylegan2 import StyleGAN2Format
+from backends.checkpoints.objects import CheckpointError
 from backends.networks.mapping import series
 
+MAPPING: dict[str, Callable[[re.Match[str]], str]] = {r"mapping\.dense(\d{1,3})": lambda m: f"mapping.{m[1]}"}
 MODULES = MAPPING | {
     r"synthesis\.layer(\d{1,3})": lambda m: f"convs.{m[1]}",
     r"synthesis\.output(\d{1,3})": lambda m: f"rgbs.{m[1]}",
@@ -32,3 +37,11 @@ class GenforceStyleGAN2(StyleGAN2Format):
                 raw[key] = raw[key] + 1
         check_filters(state, ".kernel")
         return raw
+
+
+def check_conditional(state: State) -> None:
+    """Raises CheckpointError for networks with labels, whose mapping reads z and an embedding beside it."""
+    first = next((state[key] for key in state if re.fullmatch(r"mapping\.dense0(\.\w+)?\.weight", key)), None)
+    wide = first is not None and first.dim() == 2 and first.shape[1] > first.shape[0]
+    if wide or any(re.match(r"mapping\.(label|embed)", key) for key in state):
+        raise CheckpointError(CONDITIONAL)

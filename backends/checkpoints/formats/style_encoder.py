@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from backends.checkpoints.formats import Contents, Format, State, rosinality
-from backends.checkpoints.formats import _stylegan2 as stylegan2
+from backends.checkpoints.formats import _stylegan as stylegan
 from backends.checkpoints.objects import CheckpointError, Opaque
 from backends.networks import encoders
 
@@ -88,7 +88,7 @@ def _average(decoder: State | None) -> Tensor:
     if decoder is None:
         raise CheckpointError(ON_AVERAGE)
     raw = rosinality.Rosinality().raw(State({key: value.float() for key, value in decoder.items()}))
-    return stylegan2.centre(stylegan2.mapping(raw, stylegan2.GAIN * stylegan2.LEARNING_RATE))
+    return stylegan.centre(stylegan.mapping(raw, stylegan.GAIN * stylegan.LEARNING_RATE))
 
 
 def _options(tree: Any) -> Mapping[Any, Any]:
