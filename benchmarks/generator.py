@@ -43,26 +43,23 @@ def openvino(latents: Tensor) -> Callable[[], object]:
     file = weights.path("mobilestylegan_ffhq", "SynthesisNetwork.xml")
     weights.path("mobilestylegan_ffhq", "SynthesisNetwork.bin")
     network = openvino.Core().compile_model(str(file), "CPU", settings)
-    style = latents[:1, 0].numpy()  # it takes one style for all rows
+    style = latents[:1, 0].numpy()  # it takes one style for all layers
     return lambda: network(style)
 
 
 def ways(generator: MobileStyleGAN, latents: Tensor) -> dict[str, Callable[[], object]]:
-    """What is timed. Successive latents differ in every row, except for the edits of some rows."""
+    """What is timed. Successive latents differ in every layer, except for the edits of some layers."""
     synthesis = generator._network.synthesis
-    full, preview, folded = (
-        FastSynthesis(synthesis),
-        FastSynthesis(synthesis),
-        FastSynthesis(synthesis, False),
-    )
+    full, preview, reference = (FastSynthesis(synthesis, compiled) for compiled in (None, None, False))
     orders = [cycle(latents.split(1)) for _ in range(4)]
     result: dict[str, Callable[[], object]] = {
         "plain torch fp32": torch.no_grad()(lambda: synthesis(next(orders[0]))),
-        "torch, folded": lambda: folded(next(orders[1])),
+        "torch, channels last": lambda: reference(next(orders[1])),
         FAST: lambda: full(next(orders[2])),
         "fast path, 512 preview": lambda: preview(next(orders[3]), preview=True),
-        "fast path, rows 10-22 edited": edit(FastSynthesis(synthesis), latents, 10),
-        "fast path, rows 16-22 edited": edit(FastSynthesis(synthesis), latents, 16),
+        "fast path, layers 10-22 edited": edit(FastSynthesis(synthesis), latents, 10),
+        "fast path, layers 16-22 edited": edit(FastSynthesis(synthesis), latents, 16),
+        "fast path, resumed at layer 15": resumed(FastSynthesis(synthesis), latents, 15),
         "fast path, full after preview": edit(FastSynthesis(synthesis), latents, 23),
     }
     if find_spec("openvino"):
@@ -71,9 +68,15 @@ def ways(generator: MobileStyleGAN, latents: Tensor) -> dict[str, Callable[[], o
 
 
 def edit(fast: FastSynthesis, latents: Tensor, first: int) -> Callable[[], object]:
-    """Pictures of which only the rows from `first` on change."""
+    """Pictures of which only the layers from `first` on change."""
     order, base = cycle(latents.split(1)), latents[:1]
     return lambda: fast(torch.cat([base[:, :first], next(order)[:, first:]], 1))
+
+
+def resumed(fast: FastSynthesis, latents: Tensor, layer: int) -> Callable[[], object]:
+    """Pictures from given feature maps on, as an edit of these needs them."""
+    order, cut = cycle(latents.split(1)), fast.cut(latents[:1], layer)
+    return lambda: fast.resume(cut, next(order))
 
 
 def timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[tuple[float, float]]]:

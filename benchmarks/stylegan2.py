@@ -36,7 +36,7 @@ from backends.generators.stylegan2 import StyleGAN2  # noqa: E402
 from directions.sefa import SeFa  # noqa: E402
 
 log = logging.getLogger("benchmark")
-SIZE, ROWS, DIM = 1024, 18, 512
+SIZE, LAYERS, DIM = 1024, 18, 512
 Draw = Callable[[Tensor], Tensor]
 
 
@@ -113,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)
-    w = torch.randn(1, ROWS, DIM, generator=torch.Generator().manual_seed(0))
+    w = torch.randn(1, LAYERS, DIM, generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as name:
         if options.peak:
             draws(options, Path(name), options.peak)[options.peak](w)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from synthetic_checkpoints import nvidia, stylegan1
 
+from backends import kernels
 from backends.checkpoints import CheckpointError
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
@@ -42,9 +43,11 @@ def test_the_fast_path_equals_the_definition(two):
 
 
 @pytest.mark.parametrize("channels", [[32] * 5, [32, 32, 64, 32, 16], [32, 32, 32, 32, 7]])
-def test_compiled_convolutions_in_the_generator(channels, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [1e9, 0], ids=["at once", "in blocks"])
+def test_compiled_convolutions_in_the_generator(channels, share, tmp_path, monkeypatch):
     """Widths that the kernels take, and levels behind them that they do not; pictures share the memory."""
-    pytest.importorskip("backends.kernels.winograd")
+    compiled = pytest.importorskip("backends.kernels.winograd")
+    monkeypatch.setattr(compiled, "AT_ONCE", share)
     monkeypatch.setattr(stylegan2_fast, "SIDE", 16)
     torch.save(nvidia(channels, DIM), tmp_path / "wide.pt")
     generator = StyleGAN2(str(tmp_path / "wide.pt"))
@@ -64,7 +67,7 @@ def test_compiled_convolutions_in_the_generator(channels, tmp_path, monkeypatch)
 
 
 def test_without_numba_torch_does_it(two, monkeypatch):
-    monkeypatch.setattr(winograd_reference, "compiled", lambda: None)
+    monkeypatch.setattr(kernels, "compiled", lambda name: None)
     monkeypatch.setattr(stylegan2_fast, "SIDE", 4)
     monkeypatch.setattr(winograd_reference, "CHANNELS", 1)
     monkeypatch.setattr(winograd_reference, "SIDE", 8)

@@ -48,6 +48,7 @@ class NetworkGenerator(Generator):
 
     @property
     def fingerprint(self) -> str:
+        """Of a tunable copy it is computed from the weights; all others are frozen."""
         if not self._origin or self._hash() == self._origin:
             return self._published
         return self._hash()

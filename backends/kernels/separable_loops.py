@@ -96,37 +96,31 @@ def depthwise_row(
 
 @compiled
 @no_type_check
-def pointwise_row(x: Any, start: int, size: int, y: int, conv: Any, panel: int, out: Any, out0: int) -> None:
-    """Outputs panel ... panel + COLUMNS - 1 of row y: product, bias, noise, LeakyReLU."""
-    for begin in range(0, size, ROWS):
-        pixel = min(begin, size - ROWS)  # the last tile may do some pixels again
-        _tile(
-            x, start + pixel * WIDTH, size * WIDTH, conv.inputs // WIDTH,
-            conv.pointwise, panel * conv.inputs, conv.bias, panel, conv.noise, y * size + pixel,
-            out, out0 + panel * size + pixel * WIDTH, WIDTH, size * WIDTH,
-        )  # fmt: skip
-
-
-@compiled
-@no_type_check
 def convolve_rows(
     source: Any, conv: Any, first: int, count: int, size: int, scratch: Any, rows0: int, target: Any
 ) -> None:
     """Rows first ... first + count - 1 (of `size`) of a separable convolution, from ring to ring."""
-    step = size * conv.inputs
+    x, x0, slots = source
+    inputs, outputs, depthwise, pointwise, bias, noise = conv  # taken apart once: each use counts references
+    out, out0, out_slots = target
+    step = size * inputs
     for i in range(count):
         y = first + i
-        above = source.start + ((y - 1) % source.slots if y > 0 else source.slots) * step
-        here = source.start + y % source.slots * step
-        below = source.start + ((y + 1) % source.slots if y < size - 1 else source.slots) * step
-        depthwise_row(
-            source.data, above, here, below, conv.depthwise, size, conv.inputs, scratch, rows0 + i * step
-        )
-    for panel in range(0, conv.outputs, COLUMNS):
+        above = x0 + ((y - 1) % slots if y > 0 else slots) * step
+        here = x0 + y % slots * step
+        below = x0 + ((y + 1) % slots if y < size - 1 else slots) * step
+        depthwise_row(x, above, here, below, depthwise, size, inputs, scratch, rows0 + i * step)
+    for panel in range(0, outputs, COLUMNS):
         for i in range(count):
             y = first + i
-            out0 = target.start + y % target.slots * size * conv.outputs
-            pointwise_row(scratch, rows0 + i * step, size, y, conv, panel, target.data, out0)
+            row0 = out0 + (y % out_slots * outputs + panel) * size
+            for begin in range(0, size, ROWS):
+                pixel = min(begin, size - ROWS)  # the last tile may do some pixels again
+                _tile(
+                    scratch, rows0 + i * step + pixel * WIDTH, size * WIDTH, inputs // WIDTH,
+                    pointwise, panel * inputs, bias, panel, noise, y * size + pixel,
+                    out, row0 + pixel * WIDTH, WIDTH, size * WIDTH,
+                )  # fmt: skip
 
 
 @compiled

@@ -7,16 +7,12 @@ channels on; below, moving the tiles costs more than the multiplications it save
 """
 
 import itertools
-import logging
-from functools import cache
-from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-log = logging.getLogger(__name__)
 CHANNELS, SIDE = 256, 32  # the least inputs, and side of the input, at which it pays (measured with AVX-512)
 
 _INPUT = [  # B', with interpolation points 0, 1, -1, 2, -2 and infinity
@@ -87,17 +83,6 @@ def convolve(
         strip = (after @ products.view(36, -1)).view(4, 4, b - a, side, channels)
         out[a:b] = strip.permute(2, 0, 3, 1, 4)
     return out.view(1, 4 * side, 4 * side, channels).permute(0, 3, 1, 2)
-
-
-@cache
-def compiled() -> ModuleType | None:
-    """The same on compiled kernels, several times faster; None without the package numba."""
-    try:  # numba is optional, and takes a second to import
-        from backends.kernels import winograd as module
-    except ImportError:
-        log.info("convolutions are computed by plain torch; with the package numba they are faster")
-        return None
-    return module
 
 
 def _square(matrix: list[list[int]], like: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ layers of the latent leaves the stages before them as they are, so the last outp
 """
 
 import copy
-import logging
 import threading
 from typing import Any
 
@@ -13,12 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Cut, Images
+from backends import Cut, Images, kernels
 from backends.kernels.separable_reference import Plain, Stages
 from backends.networks.kept import Kept
 from backends.networks.mobilestylegan import Synthesis, after_row
 
-log = logging.getLogger(__name__)
 Latent = Float[Tensor, "layers dim"]
 
 
@@ -64,10 +62,12 @@ class FastSynthesis:
         return self._chain.get(self.synthesis.parameters(), lambda: Chain(self.synthesis, self._stages()))
 
     def _stages(self) -> Stages:
-        compiled = _compiled(self.synthesis) if self.compiled in (None, True) else None
-        if self.compiled and not compiled:
+        separable = None if self.compiled is False else kernels.compiled("separable")
+        if separable and separable.supports(self.synthesis):
+            return separable.Compiled(self.synthesis)
+        if self.compiled:
             raise RuntimeError("compiled kernels need the package numba and channels in multiples of 64")
-        return compiled or Plain(self.synthesis)
+        return Plain(self.synthesis)
 
 
 class Chain:
@@ -120,15 +120,3 @@ class Chain:
 def _read(latent: Latent, stage: int) -> Float[Tensor, "read dim"]:
     """The part of the latent that a stage reads."""
     return latent[max(3 * stage - 2, 0) : 3 * stage + 1]
-
-
-def _compiled(synthesis: Synthesis) -> Stages | None:
-    """The compiled stages, if this machine can have them."""
-    try:  # numba is optional, and takes a second to import
-        from backends.kernels import separable
-    except ImportError:
-        log.info(
-            "pictures are computed by plain torch; with the package numba they come several times faster"
-        )
-        return None
-    return separable.Compiled(synthesis) if separable.supports(synthesis) else None

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Cut, Images
+from backends import Cut, Images, kernels
 from backends.kernels import winograd_reference
 from backends.networks.kept import Kept
 from backends.networks.mapping import SLOPE
@@ -67,7 +67,7 @@ class Layer:
 
     def compiled(self, x: Any, w: Float[Tensor, "1 dim"], out: Any, colours: Any = None) -> None:
         """The layer on the compiled kernels, from and to their maps."""
-        module = winograd_reference.compiled()
+        module = kernels.compiled("winograd")
         assert module
         factor = 1 + self.conv.up
         convolution = self.kept("compiled", lambda weight: module.Convolution(self.kernel(weight), factor))
@@ -83,7 +83,7 @@ class Layer:
         """
         factor = 1 + self.conv.up
         large = self.side >= SIDE * factor**2 and self.conv.weight.device.type == "cpu"
-        module = winograd_reference.compiled() if large else None
+        module = kernels.compiled("winograd") if large else None
         outputs, inputs = self.conv.weight.shape[:2]
         return module is not None and module.supports(inputs, outputs, self.side // factor, factor)
 
@@ -160,7 +160,7 @@ class FastStyleGAN2:
         self, j: int, x: Any, w: Float[Tensor, "layers 1 dim"], image: Tensor | None = None, keep: bool = True
     ) -> Any:
         """Convolution `j` on the kernels; adds the colours behind it to `image`, if there is one."""
-        module = winograd_reference.compiled()
+        module = kernels.compiled("winograd")
         assert module
         layer, rgb = self.layers[j], self.network.rgbs[j // 2]
         memory = self._memory = self._memory or [module.Memory() for _ in range(3)]
