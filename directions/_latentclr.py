@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.checkpoints import CheckpointError, containers
-from backends.checkpoints.layouts import tensors
+from backends.checkpoints import CheckpointError, files
+from backends.checkpoints.formats import tensors
 from config import ConfigError
 from directions._cache import by_file
 
@@ -47,7 +47,7 @@ def move(w: Float[Tensor, "n dim"], state: State) -> Float[Tensor, "n dim"]:
 def read(path: Path) -> list[State]:
     """The directions of a `model.pt`, all of one kind; nothing in it is executed. Raises ConfigError."""
     try:
-        states = _states(containers.read(path))
+        states = _states(files.read(path))
     except CheckpointError as error:
         raise ConfigError(f"{path.name}: not a model of LatentCLR: {error}") from error
     except (KeyError, ValueError) as error:
