@@ -76,6 +76,20 @@ def principal(
     return variances.flip(0).clamp(min=0).float(), signed(columns.T.flip(0)).float()
 
 
+@remembered
+@torch.no_grad()
+def mapped(generator: Generator, normal: tuple[float, ...]) -> Float[Tensor, "layers dim"]:
+    """Mean change of the latents when z moves by one standard deviation along `normal`, a vector of Z.
+
+    The mapping is not linear, so what an edit in Z does depends on z; this is the mean over samples.
+    """
+    source = torch.Generator().manual_seed(0)
+    z = torch.randn(BATCH, generator.z_dim, generator=source).to(device())
+    step = torch.tensor(normal).to(z)
+    step = step / step.norm()
+    return (generator.mapping(z + step) - generator.mapping(z - step)).mean(0) / 2
+
+
 def signed(vectors: Float[Tensor, "k dim"]) -> Float[Tensor, "k dim"]:
     """Eigenvectors have no sign of their own: here the largest entry of each becomes positive."""
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))

@@ -5,7 +5,7 @@
     {boundary, meta_data}   the same with the layers it is for       IDInvert
 
 A `.safetensors` file holds several, by name; its metadata entry `directions` is JSON: name -> layers,
-accuracy, limit, note (all optional).
+accuracy, limit, note, space (all optional; the space is "w", which includes W+, or "z").
 """
 
 import io
@@ -31,9 +31,10 @@ from backends.layer_map import LAYER_MAPS
 from backends.untrusted import array, header, printable
 from config import ConfigError, resolve
 from directions import parse_layers
+from directions._statistics import mapped
 
 LIMIT = 64 << 20  # bytes of a file; published directions take at most a few hundred kilobytes
-NOTES = ("layers", "accuracy", "limit", "note")  # what a file may say of each direction
+NOTES = ("layers", "accuracy", "limit", "note", "space")  # what a file may say of each direction
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,20 @@ class Stored:
     accuracy: float | None = None  # of the classifier whose normal it is, on held-out samples
     limit: float | None = None  # slider ends, standard deviations of the latents
     note: str = ""
+    space: str = "w"  # "z": a normal of Z, the mapping's input
 
     def layered(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
-        """The vector on each layer of the generator, whatever `layers` says. Raises ConfigError."""
+        """The vector on each layer of the generator, whatever `layers` says. Raises ConfigError.
+
+        A photograph has no z that could be moved, so a normal of Z becomes the mean change of W along it.
+        """
         stored, dim = self.vector.shape
+        if self.space == "z":
+            if (stored, dim) != (1, generator.z_dim):
+                raise ConfigError(
+                    f"direction {name!r} is of a Z with {dim} numbers, Z has {generator.z_dim} here"
+                )
+            return mapped(generator, tuple(self.vector[0].tolist())).double()
         if dim != generator.dim:
             raise ConfigError(f"direction {name!r} has {dim} numbers, the latents here {generator.dim}")
         if stored in (1, generator.layers):
@@ -161,5 +172,7 @@ def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
         raise ValueError("its numbers are not finite, or all zero")
     if torch.equal(vector, vector[:1].expand_as(vector)) and layers == "all":
         vector = vector[:1]
+    if notes.get("space", "w") not in ("w", "z"):
+        raise ValueError(f"it is of the space {notes['space']!r}; expected w or z")
     numbers = {key: float(notes.pop(key)) for key in ("accuracy", "limit") if notes.get(key) is not None}
     return Stored(vector / vector.norm(dim=1).max(), str(layers), **numbers, **notes)

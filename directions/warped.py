@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -71,8 +71,16 @@ class Warps(nn.Module):
         """Raises KeyError or RuntimeError when the file holds something else."""
         count, pairs, _ = state["support"].shape
         model = cls(count, pairs, state["frame"], state["mean"])
-        model.load_state_dict(dict(state))
+        model.load_state_dict({name: state[name] for name in model.state_dict()})
         return model.requires_grad_(False)
+
+    def ordered(self, order: Int[Tensor, " count"]) -> dict[str, Tensor]:
+        """What a file holds, with the directions in this order."""
+        learnt = {"support": self.support, "weight": self.weight, "width": self.width}
+        return {name: value[order] for name, value in learnt.items()} | {
+            "frame": self.frame,
+            "mean": self.mean,
+        }
 
     def move(self, w: Float[Tensor, "n dim"], number: int) -> Float[Tensor, "n dim"]:
         """What a unit step along direction `number` adds: its coordinates have length 1."""

@@ -1,4 +1,4 @@
-"""What reports ask of photographs: `training/data.py` loads them, but evaluation needs no training."""
+"""What reports ask of photographs: `backends/dataset.py` loads them, but evaluation needs no training."""
 
 from typing import Protocol, runtime_checkable
 

@@ -11,6 +11,7 @@ from backends import Images
 from backends.generators import Generator
 from evaluation import metrics, sheets
 from evaluation._photographs import Photographs
+from evaluation._spectrum import comb
 
 FIRST = 100_000  # seeds of the samples that are measured: far from those on the sheets
 logger = logging.getLogger(__name__)
@@ -38,19 +39,19 @@ def report(settings: Report, generator: Generator, photographs: Photographs) -> 
             8,
             folder / f"samples_{truncation}.webp",
         )
-    real = metrics.features_of(_batches(photographs, settings.batch))
-    ours = metrics.features_of(
+    real = metrics.measure(_batches(photographs, settings.batch))
+    ours = metrics.measure(
         samples(generator, range(start, min(start + settings.batch, FIRST + settings.samples)))
         for start in range(FIRST, FIRST + settings.samples, settings.batch)
     )
-    sheets.save(neighbours(generator, photographs, real), 4, folder / "nearest.webp")
-    shuffled = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))]
-    first, second = shuffled[: len(real) // 2], shuffled[len(real) // 2 :]
+    sheets.save(neighbours(generator, photographs, real.features), 4, folder / "nearest.webp")
+    order = torch.randperm(len(photographs), generator=torch.Generator().manual_seed(0))
+    first, second = (real.features[half] for half in order.chunk(2))
     figures = {
-        "samples": float(len(ours)),
-        "fid_like": metrics.frechet(ours, real),
+        "samples": float(len(ours.features)),
+        **metrics.figures(ours, real),
         "fid_like_of_halves": metrics.frechet(first[: settings.samples], second[: settings.samples]),
-        "diversity": metrics.diversity(ours, real),
+        **{f"grid_{period}": ratio for period, ratio in comb(ours.power, real.power).items()},
     }
     with (folder / "figures.csv").open("w", newline="") as target:
         csv.writer(target).writerows(figures.items())

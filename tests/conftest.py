@@ -11,7 +11,8 @@ import pytest
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 # Before anything of the project is imported: shapes and types are then checked at every call.
-CHECKED = ["backends", "commands", "directions", "editor", "evaluation", "plugins", "sharing", "ui", "video"]
+PACKAGES = ["backends", "commands", "directions", "evaluation", "training", "ui"]
+CHECKED = [*PACKAGES, "config", "editor", "latents", "plugins", "sharing", "video"]
 jaxtyping.install_import_hook(CHECKED, "typechecking.checked")
 
 

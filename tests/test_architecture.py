@@ -1,12 +1,9 @@
 """Layers are one-way: app -> ui -> editor -> plugins, backends, directions; nothing imports upwards."""
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
-
-from commands.train import TRAINERS
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {  # top-level package or module -> what of the project it may import
@@ -69,11 +66,3 @@ def test_plugins_are_not_imported_by_name():
 def test_the_page_knows_no_torch_and_handlers_no_widgets():
     assert "torch" not in imported(ROOT / "ui" / "layout.py")
     assert "gradio" not in imported(ROOT / "editor.py")
-
-
-@pytest.mark.parametrize(
-    "config", sorted((ROOT / "configs" / "training").glob("*.yaml")), ids=lambda p: p.stem
-)
-def test_every_recipe_names_a_trainer_that_can_be_run(config: Path) -> None:
-    named = re.search(r"^trainer: *(\w+)", config.read_text(), re.MULTILINE)
-    assert named is None or named[1] in TRAINERS

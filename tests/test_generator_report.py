@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from backends import dataset
+from backends.dataset import Data
 from backends.generators import Generator
 from editor import Editor
 from evaluation.generator import Report, report
 from evaluation.held_out import held_out
 from plugins import build
-from training import data, transfer
-from training.data import Data
+from training import _transfer as transfer
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def photographs(tmp_path: Path) -> Data:
 def test_held_out_photographs_are_inverted_and_edited(photographs: Data, tmp_path: Path) -> None:
     editor = Editor.load("toy", Path(__file__).parent / "configs")
     directions = list(editor.directions("SeFa").values())[:2]
-    _, held = data.load(photographs, editor.generator.size)
+    _, held = dataset.load(photographs, editor.generator.size)
     errors = held_out(editor.generator, editor.inverter(), directions, held, tmp_path, count=3, seconds=60)
     assert len(errors) == 3
     with Image.open(tmp_path / "held_out.webp") as sheet:
@@ -54,7 +55,7 @@ def test_report_of_noise_is_far_from_photographs(photographs: Data, tmp_path: Pa
         state = transfer.scratch((32, 32)).state_dict()
         save_file(state, tmp_path / "noise.safetensors")
         settings = settings | {"weights": str(tmp_path / "noise.safetensors")}
-    train, _ = data.load(photographs, 16)
+    train, _ = dataset.load(photographs, 16)
     figures = report(Report(tmp_path / "report", samples=6), build(Generator, settings, ""), train)
     assert figures["samples"] == 6
     assert figures["fid_like"] > figures["fid_like_of_halves"] > 0

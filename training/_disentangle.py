@@ -1,9 +1,9 @@
 """Directions that change one score and as little as possible of the others, in a linear model of the scores.
 
-InterFaceGAN's conditional boundaries (section 3.2) hold a few scores still by projection, one at a time and
-whatever it costs. Here every other score counts, by how much it would change: of all moves of the same
-length, in standard deviations of the latents, the one is taken whose effect on the wanted score is largest
-against `tolerance` + the squared effects on the others. It is a Rayleigh quotient, so it is solved exactly.
+InterFaceGAN's conditional boundaries (section 3.2) project a few other scores out, at any cost to the effect.
+Here every other score counts by how much it would change. Of all moves of one length, in standard deviations
+of the latents, this takes the one that maximises effect^2 / (tolerance + sum of the others' effects^2), where
+`effect` is that on the wanted score: a Rayleigh quotient, which has a closed form.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from training.samples import Samples
+from training._samples import Samples
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Model:
     """How scores follow from latents: score = effects @ coordinates, the latents in whitened coordinates."""
 
     names: list[str]
-    effects: Float[Tensor, "scores dim"]  # of a move by one standard deviation along each axis, in its own
-    unwhiten: Float[Tensor, "dim dim"]  # from coordinates to latents
+    effects: Float[Tensor, "scores dim"]  # std of the score per std of the latents along each axis
+    unwhiten: Float[Tensor, "dim dim"]  # from whitened coordinates to latents
 
     def direction(
         self, score: str, sign: int = 1, still: Sequence[str] = (), tolerance: float = 0.3
     ) -> Float[Tensor, " dim"]:
         """Unit vector in latent space along which `score` grows and the scores of `still` hardly change.
 
-        A small `tolerance` buys purity with effect, a large one gives the direction of the largest effect.
+        A small `tolerance` gives a pure direction, a large one the direction with the largest effect.
         """
         wanted = sign * self.effects[self.names.index(score)]
         others = self.effects[[self.names.index(name) for name in still if name != score]]
@@ -52,15 +52,15 @@ def fit(samples: Samples) -> Model:
     latents = samples.latents.flatten(1).double()
     centred = latents - latents.mean(0)
     variances, axes = torch.linalg.eigh(centred.T @ centred / len(latents))
-    deviations = variances.clamp(min=1e-8 * float(variances.max())).sqrt()
-    coordinates = centred @ (axes / deviations)
+    stds = variances.clamp(min=1e-8 * float(variances.max())).sqrt()
+    coordinates = centred @ (axes / stds)
     effects = []
     for score in samples.scores.T:
         known = score.isfinite()
         effects.append(coordinates[known].T @ normalised(score[known]) / max(int(known.sum()), 1))
-    return Model(samples.names, torch.stack(effects), axes * deviations)
+    return Model(samples.names, torch.stack(effects), axes * stds)
 
 
 def normalised(scores: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Scores as if they were normally distributed, by their ranks: outliers count little."""
+    """The normal quantiles of the scores' ranks, so that outliers count little."""
     return torch.special.ndtri((scores.argsort().argsort().double() + 0.5) / len(scores))

@@ -1,4 +1,4 @@
-"""The layout of a generator in closed form: the linear encoder, undone."""
+"""The eigenpictures of a generator in closed form: the linear encoder, inverted."""
 
 import logging
 
@@ -10,29 +10,29 @@ from backends import Images
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
 from backends.networks.eigenpictures import Layout, enlarged
 from backends.networks.linear_encoder import LinearEncoder
-from training.transfer import affine, fit_head, haar
+from training._transfer import affine, fit_head, haar
 
 SAMPLES = 8192  # of W, to which the amounts are fitted
 RIDGE = 1e-4  # of the mean variance of w
-SHARE = 0.5  # of the spread of the features that take the layout in: what it adds to them
+SHARE = 0.5  # std of what is added to the feature maps, as a share of theirs
 logger = logging.getLogger(__name__)
 
 
-def decoder(encoder: LinearEncoder) -> tuple[Float[Tensor, "told pixels"], Float[Tensor, " told"]]:
-    """Orthonormal principal pictures, and how much of each the first entries of z add to the mean picture.
+def decoder(encoder: LinearEncoder) -> tuple[Float[Tensor, "kept pixels"], Float[Tensor, " kept"]]:
+    """Orthonormal eigenpictures, and how much of each a unit of z adds to the mean picture.
 
-    The mean of photographs given z, in the linear model of Tipping & Bishop (1999): a component of variance v
-    that is told with the deviation d counts (v (1 - d^2))^(1/2).
+    This is the mean of photographs given z in probabilistic PCA (Tipping & Bishop, 1999): a component of
+    variance v, where z has the standard deviation s given the photograph, adds (v (1 - s^2))^(1/2).
     """
-    told = int((encoder.deviation < 1).sum())
-    rows, told_of = encoder.basis[:told], 1 - encoder.deviation[:told].square()
-    scales = rows.norm(dim=1)  # (told_of / v)^(1/2), see encoder.fit
-    return rows / scales[:, None], told_of / scales
+    kept = int((encoder.deviation < 1).sum())
+    rows, explained = encoder.basis[:kept], 1 - encoder.deviation[:kept].square()
+    scales = rows.norm(dim=1)  # (explained / v)^(1/2), see _pca_encoder.fit
+    return rows / scales[:, None], explained / scales
 
 
 @torch.no_grad()
 def fit(network: CompactStyleGAN, encoder: LinearEncoder, photographs: Images) -> None:
-    """Set the layout so that z draws what the encoder read, and the output layer so that it adds the rest.
+    """Set the eigenpictures so that z draws what the encoder read, the output layer so that it adds the rest.
 
     `photographs` are examples for the output layer, some dozens.
     """
@@ -54,18 +54,18 @@ def fit(network: CompactStyleGAN, encoder: LinearEncoder, photographs: Images) -
     fit_head(network.head, network.features(latents, len(network.blocks)), w, haar(rest))
     network.measure_mean()
     left = (network(z) - photographs).square().mean()
-    logger.info("layout: squared error %.3f, with the output layer %.3f", rest.square().mean(), left)
+    logger.info("eigenpictures: squared error %.3f, with the output layer %.3f", rest.square().mean(), left)
 
 
 def _set_amounts(layout: Layout, network: CompactStyleGAN, encoder: LinearEncoder) -> None:
-    """Least squares: samples of w -> the amounts that their z asks for."""
+    """Least squares: samples of w -> the amounts of each eigenpicture that their z asks for."""
     pictures, sizes = decoder(encoder)
     count = min(len(sizes), len(layout.pictures))
     z = torch.randn(SAMPLES, network.mean.shape[0], generator=torch.Generator().manual_seed(1))
     w = network.mapping(z)
     ridge = RIDGE * float(w.var(0).mean()) * len(w)
     weight, bias, error = affine(w, z[:, :count] * sizes[:count], ridge)
-    logger.info("layout: %d principal pictures, %.2f %% of their variance left", count, 100 * error)
+    logger.info("%d eigenpictures, %.2f %% of their variance left", count, 100 * error)
     for target, value in (
         (layout.modulation.weight, weight),
         (layout.modulation.bias, bias),

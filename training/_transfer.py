@@ -14,7 +14,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import weights
-from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
+from backends.networks.compact_stylegan import (
+    BASE,
+    SLOPE,
+    CompactStyleGAN,
+    DenseConvolution,
+    PointwiseConvolution,
+)
 from backends.networks.mobilestylegan import Head, Mapping, MobileStyleGAN, Modulation, inverse_haar
 from config import ConfigError
 
@@ -24,9 +30,11 @@ SAMPLES = 32  # pictures the output layer is fitted to; each gives thousands of 
 logger = logging.getLogger(__name__)
 
 
-def scratch(channels: tuple[int, ...], layout: int = 0) -> CompactStyleGAN:
+def scratch(
+    channels: tuple[int, ...], layout: int = 0, dense: int = 0, smooth: bool = False
+) -> CompactStyleGAN:
     """Random weights: every channel scale near one, and faint pictures, so that the first steps are calm."""
-    network = CompactStyleGAN(channels, layout=layout)
+    network = CompactStyleGAN(channels, layout=layout, dense=dense, smooth=smooth)
     for module in network.modules():
         if isinstance(module, Modulation):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -42,34 +50,38 @@ def scratch(channels: tuple[int, ...], layout: int = 0) -> CompactStyleGAN:
 
 
 @torch.no_grad()
-def from_faces(channels: tuple[int, ...], layout: int = 0) -> CompactStyleGAN:
-    """The coarse layers of the FFHQ network in a network of these widths.
+def from_faces(
+    channels: tuple[int, ...], layout: int = 0, dense: int = 0, smooth: bool = False
+) -> CompactStyleGAN:
+    """The coarse layers of the FFHQ network in a network of these widths; `dense` last blocks are new.
 
     Raises ConfigError when a width is larger than the face network's.
     """
     faces = MobileStyleGAN().eval()
     faces.load_state_dict(weights.state(FACES))
-    available = faces.synthesis.channels[: len(channels)]
-    if (
-        channels[:-1] != available[:-1] or channels[-1] > available[-1]
-    ):  # Haar bands pair channels by position
+    copied = channels[: len(channels) - dense]
+    available = faces.synthesis.channels[: len(copied)]
+    if copied[:-1] != available[:-1] or copied[-1] > available[-1]:  # Haar bands pair channels by position
         raise ConfigError(
-            f"channels {list(channels)}: with `start: faces` only the last may differ from {available}"
+            f"channels {list(copied)}: with `start: faces` only the last may differ from {available}"
         )
-    network = CompactStyleGAN(channels, layout=layout)
+    network = CompactStyleGAN(channels, layout=layout, dense=dense, smooth=smooth)
     set_mapping(network.mapping, *_components(faces.mapping))
     network.first.load_state_dict(faces.synthesis.first.state_dict())
     w = network.mapping(torch.randn(SAMPLES, 512, generator=torch.Generator().manual_seed(0)))
     x = network.first(w)
     kept = torch.arange(channels[0])
-    for ours, theirs in zip(network.blocks, faces.synthesis.blocks, strict=False):
+    for ours, theirs in zip(network.blocks[: len(copied) - 1], faces.synthesis.blocks, strict=False):  # type: ignore[arg-type]
         _copy_linear(theirs.up, ours.up, kept)  # type: ignore[arg-type]
-        x = inverse_haar(x * ours.up(w)[:, :, None, None])  # type: ignore[operator]
+        x = ours.raised(x, w)  # type: ignore[operator]
         inputs = kept[: len(kept) // 4]
         for name in ("conv1", "conv2"):
             source, target = getattr(theirs, name), getattr(ours, name)
             inputs, x = _copy_convolution(source, target, inputs, x, w)
         kept = inputs
+    for block in network.blocks[len(copied) - 1 :]:  # type: ignore[union-attr]
+        _neutral(block.up)  # type: ignore[arg-type]
+        x = block(x / x.std(), w[:, None].repeat(1, 3, 1))
     target = F.interpolate(_pictures(faces, w), size=(network.size, network.size), mode="area")
     fit_head(network.head, x, w, haar(target))
     network.measure_mean()
@@ -192,8 +204,15 @@ def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
     """
     depth = len(small.mapping.layers)
     layout = 0 if small.layout is None else len(small.layout.pictures)
+    dense = sum(isinstance(block.conv1, DenseConvolution) for block in small.blocks)
     network = CompactStyleGAN(
-        (*small.channels, width), small.mean.shape[0], skip=True, depth=depth, layout=layout
+        (*small.channels, width),
+        small.mean.shape[0],
+        skip=True,
+        depth=depth,
+        layout=layout,
+        dense=dense + 1 if dense else 0,
+        smooth=small.smooth is not None,
     )
     state = {
         name: value for name, value in small.state_dict().items() if not name.startswith(("head.", "base."))
@@ -201,6 +220,8 @@ def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
     network.load_state_dict(network.state_dict() | state)
     block = network.blocks[-1]
     for convolution in (block.conv1, block.conv2):  # type: ignore[union-attr]
+        if dense:
+            continue
         _neutral(convolution.modulation)  # type: ignore[arg-type, union-attr]
         convolution.depthwise.mul_(0.2)  # type: ignore[operator, union-attr]
         convolution.depthwise[:, :, 1, 1] += 1  # mostly the centre: nothing is blurred  # type: ignore[index, operator]
@@ -216,7 +237,7 @@ def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
     ):
         target.copy_(value)  # pyright: ignore[reportOptionalMemberAccess]
     wanted = haar(F.interpolate(pictures, scale_factor=2, mode="bicubic"))
-    wanted[:, :3] -= 2 * inverse_haar(network.base(x))
+    wanted[:, :3] -= 2 * network.composed(network.base(x))
     fit_head(network.head, network.features(latents, len(network.blocks)), w, wanted)
     return network
 

@@ -1,11 +1,11 @@
-"""Loss terms of adversarial training: pure functions of what the networks return, named, unweighted."""
+"""Loss terms of adversarial training: pure functions of what the networks return, by name, unweighted."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Images
+from backends import Images, losses
 
 Logits = list[Float[Tensor, "n places"]]  # one tensor a scale
 THUMBNAIL = 16  # side of the pictures whose colours are compared, pixels
@@ -28,15 +28,15 @@ def _mean(scales: list[Tensor]) -> Tensor:
 def reconstruction_terms(
     maps: list[Tensor], targets: list[Tensor], images: Images, photographs: Images
 ) -> dict[str, Tensor]:
-    """Distances between photographs and what was drawn of them.
+    """Distances between photographs and their reconstructions.
 
-    `maps` and `targets` are feature maps of about unit scale, row i of one belonging to row i of the other.
+    `maps` and `targets` are the discriminator's feature maps, of about unit scale, in the same order. The
+    thumbnail tells colours, background and where the subject is.
     """
-    features = torch.stack([F.l1_loss(a, b) for a, b in zip(maps, targets, strict=True)]).mean()
-    thumbnail = F.mse_loss(thumbnails(images), thumbnails(photographs))
-    return {"features": features, "thumbnail": thumbnail, "pixels": F.mse_loss(images, photographs)}
-
-
-def thumbnails(images: Images) -> Float[Tensor, "n 3 16 16"]:
-    """Box-filtered pictures of 16 x 16 pixels: colours, background and where the subject is."""
-    return F.adaptive_avg_pool2d(images, THUMBNAIL)
+    pair = [images.float(), photographs]  # half precision is too coarse for squares of small differences
+    small = [F.adaptive_avg_pool2d(x, THUMBNAIL) for x in pair]
+    return {
+        "perceptual": torch.stack([F.l1_loss(a, b) for a, b in zip(maps, targets, strict=True)]).mean(),
+        "thumbnail": losses.pixel(*small).mean(),
+        "pixel": losses.pixel(*pair).mean(),
+    }

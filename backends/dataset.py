@@ -1,4 +1,4 @@
-"""Training photographs: a folder, a zip archive or a Hugging Face dataset -> square pictures in memory."""
+"""Photographs: a folder, a zip archive or a Hugging Face dataset -> square pictures in memory."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from backends import Images
-from config import ConfigError
+from config import ConfigError, resolve
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 Bytes = UInt8[Tensor, "n size size 3"]
@@ -46,6 +46,13 @@ class Photographs:
         """The chosen pictures (all by default) in [-1, 1]."""
         chosen = self.pixels if indices is None else self.pixels[torch.tensor(indices, dtype=torch.long)]
         return chosen.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def batches(self, count: int = 0, size: int = 32) -> Iterator[Images]:
+        """`count` of the pictures, spread evenly (0 = all), in batches of `size`."""
+        count = min(count or len(self), len(self))
+        chosen = [i * len(self) // count for i in range(count)]
+        for start in range(0, count, size):
+            yield self.images(chosen[start : start + size])
 
 
 def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
@@ -79,7 +86,7 @@ def _stacked(pixels: list[Tensor], chosen: list[int], size: int) -> Bytes:
 
 def _opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:
     """(name, contents) of every photograph; the name is the path below the folder or inside the archive."""
-    place = Path(data.path)
+    place = resolve(data.path)
     if data.path and place.is_dir():
         files = [file for file in place.rglob("*") if _wanted(file.relative_to(place), data.labels)]
         yield from ((str(file.relative_to(place)), file.read_bytes()) for file in files)
@@ -87,7 +94,7 @@ def _opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:
         with zipfile.ZipFile(place) as archive:
             members = [name for name in archive.namelist() if _wanted(Path(name), data.labels)]
             yield from ((name, archive.read(name)) for name in members)
-    elif data.path and not place.exists() and not place.is_absolute():
+    elif data.path and not place.exists() and not Path(data.path).is_absolute():
         yield from _from_hub(data)
     else:
         raise ConfigError("data.path: no folder and no zip archive there; give one, or the name of a dataset")
