@@ -6,7 +6,6 @@ rosinality factor.pt  {ckpt, eigvec}: eigvec (dim, dim), in columns       SeFa w
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from backends.checkpoints import files
 from backends.checkpoints.formats import tensor
 from backends.generators import Generator
 from backends.untrusted import arrays
-from config import ConfigError, resolve
+from config import ConfigError
+from directions._cache import by_file
 from directions._numbered import Components
 
 LIMIT = 256 * 2**20  # bytes of a file; GANSpace's own have at most a few megabytes
@@ -27,17 +27,15 @@ ENTRIES = ("comp", "std", "lat_comp", "lat_stdev", "eigvec")  # the arrays that 
 
 def read(file: str, generator: Generator) -> Components:
     """The directions of a file, for latents of this generator. Raises ConfigError."""
-    path = resolve(file)
-    if not path.is_file():
-        raise ConfigError(f"{path.name}: there is no such file of directions")
-    components = _read(path, path.stat().st_mtime_ns)
+    components = _read(file)
     if (dim := components.vectors.shape[1]) != generator.dim:
-        raise ConfigError(f"{path.name}: its directions have {dim} numbers, the latents here {generator.dim}")
+        name = Path(file).name
+        raise ConfigError(f"{name}: its directions have {dim} numbers, the latents here {generator.dim}")
     return components
 
 
-@lru_cache(maxsize=8)
-def _read(path: Path, changed: int) -> Components:
+@by_file
+def _read(path: Path) -> Components:
     try:
         content = _arrays(path)
     except (ValueError, OSError) as error:
@@ -59,10 +57,10 @@ def _read(path: Path, changed: int) -> Components:
     lengths = vectors.norm(dim=1, keepdim=True)
     if not (lengths > 0).all():
         raise ConfigError(f"{path.name}: {name} has a direction of length zero")
-    deviations = content.get("std", content.get("lat_stdev"))
+    stds = content.get("std", content.get("lat_stdev"))
     notes = [f"of {path.name}"] * len(vectors)
-    if deviations is not None and deviations.shape == (len(vectors),):
-        notes = [f"standard deviation {value:.3g} in {path.name}" for value in deviations.tolist()]
+    if stds is not None and stds.shape == (len(vectors),):
+        notes = [f"standard deviation {value:.3g} in {path.name}" for value in stds.tolist()]
     return Components((vectors / lengths).float(), notes)
 
 
