@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backends.networks.compact_stylegan import FLAT, CompactStyleGAN, smooth_haar
+from backends.networks.alias_free import FLAT, SOFT, blurred, smooth_haar
+from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.mobilestylegan import inverse_haar
 from evaluation import _spectrum, metrics
 from training import _transfer as transfer
@@ -55,6 +56,8 @@ def test_the_smooth_transform_is_the_inverse_haar_transform_filtered() -> None:
     bands = torch.randn(2, 12, 8, 8)
     filtered = F.conv_transpose2d(bands, smooth_haar(12, FLAT), stride=2, padding=2)
     taps = torch.outer(torch.tensor(FLAT), torch.tensor(FLAT)).expand(3, 1, 5, 5)
+    at_once = F.conv_transpose2d(bands, smooth_haar(12, SOFT), stride=2, padding=1)
+    assert torch.allclose(at_once, blurred(inverse_haar(bands)), atol=1e-5)
     assert torch.allclose(filtered, F.conv2d(inverse_haar(bands), taps, padding=2, groups=3), atol=1e-5)
     assert sum(FLAT) == 1
     assert sum(tap * (-1) ** i for i, tap in enumerate(FLAT)) == 0  # no gain at the Nyquist frequency

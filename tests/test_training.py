@@ -16,7 +16,7 @@ from backends import dataset
 from backends.dataset import Data, Order
 from backends.generators.compact import Compact
 from backends.inverters.components import Components
-from backends.networks import compact_stylegan
+from backends.networks import compact_stylegan, efficientnet_lite
 from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
 from backends.networks.mobilestylegan import Synthesis, inverse_haar
@@ -140,18 +140,33 @@ def test_haar_undoes_the_inverse() -> None:
     assert torch.allclose(inverse_haar(transfer.haar(images)), images, atol=1e-6)
 
 
-def test_a_grown_network_draws_the_same_pictures_larger() -> None:
+@pytest.mark.parametrize(("dense", "smooth"), [(False, False), (False, True), (True, True)])
+def test_a_grown_network_draws_the_same_pictures_larger(dense: bool, smooth: bool) -> None:
     torch.manual_seed(0)
-    small = transfer.scratch((32, 32, 32))
+    small = transfer.scratch((32, 32, 32), smooth=smooth)
     torch.nn.init.zeros_(
         small.head.modulation.weight
     )  # a transferred network's output layer starts like that
-    large = transfer.grown(small, 32)
+    large = transfer.grown(small, 32, dense)
     z = torch.randn(8, 512)
     wanted = torch.nn.functional.interpolate(small(z), scale_factor=2, mode="bicubic")
     error = (large(z) - wanted).square().mean() / wanted.var()
     assert large.size == 2 * small.size
     assert error < 0.3  # a few random filters carry most of it
+    again = compact_stylegan.from_state(large.state_dict())
+    assert torch.equal(again(z), large.eval()(z))
+
+
+def test_the_gradient_of_frozen_strides_is_that_of_the_convolution() -> None:
+    for kernel, side in ((3, 16), (5, 16), (3, 15), (5, 13)):
+        layer = efficientnet_lite.Convolution(6, 6, kernel, 2, groups=6)
+        for parameter in layer.parameters():
+            torch.nn.init.normal_(parameter)
+        x = torch.randn(2, 6, side, side, requires_grad=True)
+        layer.requires_grad_(True)
+        expected = torch.autograd.grad(layer(x).square().sum(), x)
+        layer.requires_grad_(False)
+        assert torch.allclose(torch.autograd.grad(layer(x).square().sum(), x)[0], expected[0], atol=1e-3)
 
 
 def test_z_tells_as_much_as_it_may_and_is_distributed_like_samples() -> None:

@@ -26,6 +26,7 @@ from training._losses import Logits
 
 Maps = list[Tensor]  # per scale (n, channels, side, side), fine to coarse
 STAGES = (1, 2, 4, 6)  # of EfficientNet-Lite: sides 1/4, 1/8, 1/16, 1/32
+SHARES = (1, 1, 2, 4)  # of the width, channels of each of these scales: the coarse ones have more to tell
 SLOPE = 0.2
 PATCHES = 8  # a side: places at which the texture of single pixels is judged
 BLUR = 5  # pixels: texture is what differs from the mean of a square of this side
@@ -101,12 +102,15 @@ class Projected(Discriminator):
         self.side = side  # pictures are resized to it before the feature network, pixels
         self.network = [efficientnet_lite.load("lite0")]  # in a list: frozen, neither saved nor trained
         channels = [self.network[0].channels[stage] for stage in STAGES]
-        self.across = nn.ModuleList(nn.Conv2d(c, width, 1, bias=False) for c in channels)
-        self.scales = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in channels)
-        for layer in [*self.across, *self.scales]:
+        widths = [width * share for share in SHARES]
+        pairs = list(zip(channels, widths, strict=True))
+        self.across = nn.ModuleList(nn.Conv2d(c, w, 1, bias=False) for c, w in pairs)
+        self.scales = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1, bias=False) for w in widths)
+        self.down = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairwise(widths))
+        for layer in [*self.across, *self.scales, *self.down]:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")  # type: ignore[arg-type]
             layer.requires_grad_(False)
-        self.heads = nn.ModuleList(Head(width, 2 * width, (2 if i < 2 else 1, 1)) for i in range(len(STAGES)))
+        self.heads = nn.ModuleList(Head(w, 2 * width, (2 if i < 2 else 1, 1)) for i, w in enumerate(widths))
         self.register_buffer("spread", torch.ones(len(STAGES)))  # root mean square of each scale's features
         # the frozen network hardly sees single pixels, and lets checkerboards and stripes pass
         self.texture = Texture(width)
@@ -122,15 +126,15 @@ class Projected(Discriminator):
     def logits(self, maps: Maps) -> Logits:
         pixels, *maps = maps
         fine = self.texture(_fine(pixels) / self.contrast)
-        coarser, logits = None, [GAIN * F.adaptive_avg_pool2d(fine, PATCHES).flatten(1)]
-        for x, across, scale, head in reversed(
-            list(zip(maps, self.across, self.scales, self.heads, strict=True))
-        ):
-            x = across(x)
-            if coarser is not None:
-                x = (x + F.interpolate(coarser, size=x.shape[2:], mode="bilinear")) / 2**0.5
-            coarser = scale(x)
-            logits.append(GAIN * head(coarser))
+        logits = [GAIN * F.adaptive_avg_pool2d(fine, PATCHES).flatten(1)]
+        mixed = None
+        for i in reversed(range(len(STAGES))):
+            x = self.across[i](maps[i])
+            if mixed is not None:
+                coarser = F.interpolate(self.down[i](mixed), size=x.shape[2:], mode="bilinear")
+                x = (x + coarser) / 2**0.5
+            mixed = self.scales[i](x)
+            logits.append(GAIN * self.heads[i](mixed))
         return logits
 
     @torch.no_grad()

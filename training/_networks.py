@@ -129,7 +129,7 @@ def generator(settings: "GAN") -> CompactStyleGAN:
             f"parent: no weights there; give a .safetensors file or the folder of a run with {WEIGHTS}"
         )
     network = compact_stylegan.from_state(load_file(file)).train()
-    return _transfer.grown(network, channels[-1]) if settings.start == "grow" else network
+    return _transfer.grown(network, channels[-1], settings.dense > 0) if settings.start == "grow" else network
 
 
 def inherit(settings: "GAN", discriminator: Discriminator, encoder: LinearEncoder) -> bool:

@@ -14,13 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import weights
-from backends.networks.compact_stylegan import (
-    BASE,
-    SLOPE,
-    CompactStyleGAN,
-    DenseConvolution,
-    PointwiseConvolution,
-)
+from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
 from backends.networks.mobilestylegan import Head, Mapping, MobileStyleGAN, Modulation, inverse_haar
 from config import ConfigError
 
@@ -196,22 +190,24 @@ def haar(images: Float[Tensor, "n 3 size size"]) -> Float[Tensor, "n 12 half hal
 
 
 @torch.no_grad()
-def grown(small: CompactStyleGAN, width: int) -> CompactStyleGAN:
+def grown(small: CompactStyleGAN, width: int, dense: bool = False) -> CompactStyleGAN:
     """A network of twice the size: the same blocks, and one more of `width` channels that adds detail.
+
+    `dense`: the convolutions of the new block are not separable; those after dense ones never are.
 
     The small network's picture stays as the low band; the new block starts as a bundle of random filters
     whose output layer is fitted to what smooth enlarging of that picture would add.
     """
     depth = len(small.mapping.layers)
     layout = 0 if small.layout is None else len(small.layout.pictures)
-    dense = sum(isinstance(block.conv1, DenseConvolution) for block in small.blocks)
+    dense = dense or small.dense > 0
     network = CompactStyleGAN(
         (*small.channels, width),
         small.mean.shape[0],
         skip=True,
         depth=depth,
         layout=layout,
-        dense=dense + 1 if dense else 0,
+        dense=small.dense + dense,
         smooth=small.smooth is not None,
     )
     state = {

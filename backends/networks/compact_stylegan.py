@@ -5,12 +5,9 @@ difference is in the arithmetic: modulation, noise and bias go into one batched 
 two of every three passes over the activations, and channels come last in memory, where depthwise kernels are
 fastest.
 
-Two things differ on purpose. The inverse Haar transform draws a grid: a detail band whose mean is not zero
-(after a LeakyReLU none is) alternates from pixel to pixel, and at a coarse layer from block to block. So it
-is followed by a low-pass filter that has no gain at the Nyquist frequency (`smooth_haar`; Karras et al.,
-NeurIPS 2021, on aliasing). And the finest blocks may have dense convolutions: a processor that multiplies
-matrices of bfloat16 does their nine times the arithmetic in the time that depthwise kernels need to move
-memory.
+Two things differ on purpose. The inverse Haar transform, which draws a grid, is low-pass filtered
+(`alias_free.py`). And the finest blocks may have dense convolutions: a processor that multiplies matrices of
+bfloat16 does their nine times the arithmetic in the time that depthwise kernels need to move memory.
 """
 
 # torch types every attribute of a module as Tensor | Module:
@@ -27,6 +24,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backends.networks.alias_free import FLAT, SOFT, blurred, smooth_haar
+from backends.networks.dense_convolution import DenseConvolution
 from backends.networks.layout import Layout, enlarged
 from backends.networks.linear_encoder import SIDE
 from backends.networks.mobilestylegan import (
@@ -43,19 +42,6 @@ from backends.networks.mobilestylegan import (
 DIM = 512  # of z and w: that of the face network
 DEPTH = 2  # layers of the mapping: few photographs, short training
 LAID = 2  # blocks after which features have half the side of a layout, and take it in
-SPREAD = 0.3  # of the scales of a new dense convolution, for w of unit spread
-GAIN = 2**0.5  # makes up for what LeakyReLU takes
-EPSILON = 1e-8
-# low-pass filters without gain at the Nyquist frequency; the second is nearly flat up to half of it
-SOFT = (0.25, 0.5, 0.25)  # for maps
-FLAT = (-0.0625, 0.25, 0.625, 0.25, -0.0625)  # for pictures
-
-
-def smooth_haar(channels: int, taps: tuple[float, ...]) -> Float[Tensor, "channels quarter kernel kernel"]:
-    """The inverse Haar transform and a filter after it, as one transposed convolution of stride 2."""
-    squares = inverse_haar(torch.eye(channels)[:, :, None, None])  # what each band draws, 2 x 2 pixels
-    low_pass = torch.outer(torch.tensor(taps), torch.tensor(taps)).expand(channels // 4, 1, -1, -1)
-    return functional.conv2d(squares, low_pass, padding=len(taps) - 1, groups=channels // 4)
 
 
 class PointwiseConvolution(nn.Module):
@@ -78,7 +64,7 @@ class PointwiseConvolution(nn.Module):
         self, x: Float[Tensor, "n inputs size size"], w: Float[Tensor, "n dim"]
     ) -> Float[Tensor, "n outputs size size"]:
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
-        if x[0, 0].numel() < len(self.bias):  # small maps are cheaper to scale than the matrix
+        if len(x) > 1 and x[0, 0].numel() < len(self.bias):  # small maps are cheaper to scale than the matrix
             x = x * self.modulation(w)[:, :, None, None]
             x = functional.conv2d(x, self.pointwise, self.bias)
             return functional.leaky_relu(x + self.noise.to(x.dtype), SLOPE)
@@ -87,32 +73,6 @@ class PointwiseConvolution(nn.Module):
         shift = self.noise.flatten()[:, None] + self.bias  # (pixels, outputs)
         out = torch.baddbmm(shift.to(columns.dtype), rows, columns).unflatten(1, x.shape[2:])
         return functional.leaky_relu(out, SLOPE).permute(0, 3, 1, 2)
-
-
-class DenseConvolution(nn.Module):
-    """Modulated 3x3 convolution, bias, LeakyReLU.
-
-    Scales and kernels are normalised before they meet (StyleGAN3, appendix), which holds the maps at unit
-    variance as StyleGAN2's demodulation does, without another pass over them.
-    """
-
-    def __init__(self, inputs: int, outputs: int, dim: int) -> None:
-        super().__init__()
-        self.modulation = Modulation(dim, inputs)
-        nn.init.normal_(self.modulation.weight, std=SPREAD * dim**-0.5)
-        nn.init.ones_(self.modulation.bias)
-        self.kernel = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / (9 * inputs) ** 0.5)
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    def forward(
-        self, x: Float[Tensor, "n inputs size size"], w: Float[Tensor, "n dim"]
-    ) -> Float[Tensor, "n outputs size size"]:
-        scales = self.modulation(w)
-        scales = scales * (scales.square().mean(1, keepdim=True) + EPSILON).rsqrt()
-        energy = self.kernel.square().sum((1, 2, 3), keepdim=True)
-        kernel = self.kernel * (GAIN * (energy + EPSILON).rsqrt())
-        x = functional.conv2d(x * scales[:, :, None, None].to(x.dtype), kernel, self.bias, padding=1)
-        return functional.leaky_relu(x, SLOPE)
 
 
 class Block(nn.Module):
@@ -141,7 +101,11 @@ class Block(nn.Module):
     ) -> Float[Tensor, "n bands size size"]:
         """The upsampling alone."""
         x = x * self.up(w)[:, :, None, None]
-        x = inverse_haar(x) if self.haar is None else functional.conv_transpose2d(x, self.haar, None, 2, 1)
+        if self.haar is not None and x.dtype == torch.bfloat16:
+            x = functional.conv_transpose2d(x, self.haar, None, 2, 1)
+        else:
+            x = inverse_haar(x)
+            x = x if self.haar is None else blurred(x)
         return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -171,7 +135,7 @@ class CompactStyleGAN(nn.Module):
         super().__init__()
         if layout and len(channels) <= LAID:
             raise ValueError(f"layout: pictures of {SIDE} pixels or more have one")
-        self.channels = channels
+        self.channels, self.dense = channels, dense
         self.mapping = Mapping(dim, depth)
         self.first = FirstConvolution(channels[0], dim)
         separable = len(channels) - 1 - dense
