@@ -6,6 +6,7 @@ then 1.
 """
 
 import argparse
+from itertools import chain, count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -59,12 +60,10 @@ def _photographs(names: list[Path]) -> list[Path]:
 
 def _free(stem: str, taken: set[str]) -> str:
     """`stem`, or `stem-2`, `stem-3` when two folders hold files of the same name; remembers it in `taken`."""
-    candidate, number = stem, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{stem}-{number}"
-    taken.add(candidate)
-    return candidate
+    numbered = (f"{stem}-{number}" for number in count(2))
+    name = next(name for name in chain([stem], numbered) if name not in taken)
+    taken.add(name)
+    return name
 
 
 def _invert(editor: Editor, path: Path, stem: str, options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Keeps what sources measure on a generator: in memory as long as it lives, on disk for the next start."""
+"""Keeps what sources measure on a generator, in memory and on disk, and what they read."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from backends import cache
 from backends.generators import Generator
+from config import ConfigError, resolve
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -49,6 +50,23 @@ def forget() -> None:
     """Drops all remembered results, for measurements."""
     for kept in _kept:
         kept.clear()
+
+
+def by_file(reader: Callable[[Path], Result]) -> Callable[[str], Result]:
+    """`reader` for the file that a setting names, which is read again when it has changed.
+
+    Raises ConfigError when there is no such file.
+    """
+    kept = lru_cache(maxsize=8)(lambda path, changed: reader(path))
+
+    @wraps(reader)
+    def wrapper(file: str) -> Result:
+        path = resolve(file)
+        if not file or not path.is_file():
+            raise ConfigError(f"{Path(file).name or 'file:'}: there is no such file of directions")
+        return kept(path, path.stat().st_mtime_ns)
+
+    return wrapper
 
 
 def on_disk(version: int) -> Callable[[Measure], Measure]:

@@ -24,7 +24,7 @@ class Components:
 
     vectors: Float[Tensor, "k dim"]
     notes: list[str]
-    bends: Sequence[Bend | None] = ()  # of those that depend on the latent; `vectors` then hold at the mean
+    bends: Sequence[Bend] = ()  # if directions depend on the latent; `vectors` then hold at the mean
 
 
 @dataclass
@@ -73,10 +73,9 @@ class Numbered(DirectionSource):
         vector = on_layers(components.vectors[i], chosen, generator.layers)
         length = spread(generator, vector)
         text = ", ".join(filter(None, (components.notes[i], note(length))))
-        bend = components.bends[i] if components.bends else None
-        if bend is None:
+        if not components.bends:
             return Direction.linear(self.named(number), length * vector, -self.limit, self.limit, text)
-        step = partial(_step, bend, chosen, length)
+        step = partial(_step, components.bends[i], chosen, length)
         return Direction(self.named(number), step, -self.limit, self.limit, f"depends on the latent, {text}")
 
 

@@ -21,6 +21,9 @@ class InterFaceGAN(DirectionSource):
 
     `find` also knows "smile | keep gender, age": the boundary of smile projected so that gender and age do
     not change. Such a name can be asked for whatever `keep` says, and is what a link stores.
+
+    Unlike in the paper, normals may differ from layer to layer, and a strength counts standard deviations of
+    the latents instead of lengths.
     """
 
     file: str = ""  # of directions (see directions/_stored.py), relative to the project's folder

@@ -1,6 +1,7 @@
 """LatentCLR: directions found by contrast, some of which depend on the latent (Yüksel et al., ICCV 2021)."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import torch
 
 from backends.generators import Generator
 from config import ConfigError
-from directions._latentclr import read
+from directions._latentclr import VECTOR, move, read
 from directions._numbered import Components, Numbered
 
 
@@ -29,14 +30,15 @@ class LatentCLR(Numbered):
     def components(self, generator: Generator) -> Components:
         if not self.file:
             raise ConfigError("LatentCLR needs `file:`, the model.pt of a training run")
-        moves = read(self.file)
-        if (dim := moves[0].dim) != generator.dim:
+        states = read(self.file)
+        if (dim := next(iter(states[0].values())).shape[-1]) != generator.dim:
             raise ConfigError(
                 f"{Path(self.file).name} is for latents of {dim} numbers, these have {generator.dim}"
             )
+        moves = [partial(move, state=state) for state in states]
         mean = generator.mean().mean(1)
-        vectors = torch.cat([move(mean) for move in moves])
-        return Components(vectors, [""] * len(moves), [None if move.constant else move for move in moves])
+        bends = () if VECTOR in states[0] else moves
+        return Components(torch.cat([each(mean) for each in moves]), [""] * len(moves), bends)
 
     def named(self, number: int) -> str:
         return self.names.get(number, super().named(number))

@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
-from config import ConfigError, checked, resolve
+from config import ConfigError, checked
 from directions import Direction, DirectionSource, on_layers, unknown
-from directions._cache import remembered
+from directions._cache import by_file, remembered
 from directions._statistics import note, statistics
 
 
@@ -53,7 +54,7 @@ class StyleSpace(DirectionSource):
 
     def known(self) -> dict[str, Channel]:
         """The named channels. Raises ConfigError."""
-        found = read(self.file) if self.file else {}
+        found = dict(read(self.file)) if self.file else {}
         found |= {name: parse(text) for name, text in self.channels.items()}
         if not found:
             raise ConfigError("StyleSpace needs `file:`, or `channels:` (name: layer:channel)")
@@ -102,14 +103,12 @@ def parse(text: str) -> Channel:
     return Channel(int(layer), int(digits), -1 if channel.strip().startswith("-") else 1)
 
 
-def read(file: str) -> dict[str, Channel]:
+@by_file
+def read(path: Path) -> dict[str, Channel]:
     """The channels of a file. Raises ConfigError."""
-    path = resolve(file)
     try:
         content = json.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path.name}: there is no such file of channels") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path.name}: not a file of channels: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise ConfigError(f"{path.name}: expected names with layer and channel each")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from backends.generators import Generator
-from config import ConfigError, resolve
+from config import ConfigError
+from directions._cache import by_file
 from directions._numbered import Components, Numbered
 
 
@@ -30,21 +31,20 @@ class Warped(Numbered):
     label: ClassVar[str] = "Warp"
 
     def components(self, generator: Generator) -> Components:
-        path = resolve(self.file)
-        try:
-            warps = _read(path, path.stat().st_mtime_ns).to(generator.mean().device)
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-            raise ConfigError(f"Warped: file: {path.name!r} is no file of warps") from error
+        warps = _read(self.file).to(generator.mean().device)
         if warps.mean.numel() != generator.dim:
-            raise ConfigError(f"{path.name}: its warps are not for latents of {generator.dim} numbers")
+            raise ConfigError(f"{self.file}: its warps are not for latents of {generator.dim} numbers")
         bends = [partial(warps.tangent, number=i) for i in range(len(warps.support))]
         mean = generator.mean().mean(1)
         return Components(torch.cat([bend(mean) for bend in bends]), [""] * len(bends), bends)
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path, changed: int) -> "Warps":
-    return Warps.load(load_file(path))
+@by_file
+def _read(path: Path) -> "Warps":
+    try:
+        return Warps.load(load_file(path))
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ConfigError(f"{path.name}: not a file of warps") from error
 
 
 class Warps(nn.Module):

@@ -1,10 +1,11 @@
 """What reports ask of photographs: `backends/dataset.py` loads them, but evaluation needs no training."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from backends import Images
 
 
+@runtime_checkable
 class Photographs(Protocol):
     """Square pictures of the generator's size."""
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
+from tqdm import tqdm
 
 from config import ConfigError
 from directions import Direction, DirectionSource
 from editor import Editor
-from evaluation import measured, naming, tables
-from evaluation.effects import Measure
+from evaluation import naming, tables
+from evaluation.effects import Measure, measured
 from evaluation.settings import Evaluation
 from evaluation.tables import Row, Summary
 from plugins import build
@@ -64,7 +65,7 @@ def report(
         listed = _directions(editor, label, source)[:count]
         if not listed:
             continue
-        effects = measured.effects(measure, listed, label)
+        effects = {d.name: measured(measure, d) for d in tqdm(listed, label, disable=None)}
         ends = {d.name: d.high for d in listed}
         named = {n: naming.name(n, effect, evaluation, scores, ends[n]) for n, effect in effects.items()}
         mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]

@@ -22,7 +22,7 @@ STAGE = 6  # the last; pooled over places: 352 features
 TURNING = 4  # the stage whose maps, 8 x 8 places, show which way a head is turned
 ROWS, COLUMNS = slice(2, 7), slice(1, 7)  # of these places: the head, not the background
 NEIGHBOURS, DENSE_NEIGHBOURS = 3, 5  # of precision and recall, of density and coverage: as in the papers
-Features = Float[Tensor, "n 352"]
+Features = Float[Tensor, "_ features"]  # a row a picture; of this network 352
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from backends import cache
 from config import CONFIGS, resolve
 from directions import DirectionSource
 from editor import Editor
-from evaluation.effects import Effect
-from evaluation.measured import read_json, write_json
+from evaluation.effects import Effect, read_json, write_json
 from evaluation.settings import Evaluation
 
 SHIPPED = CONFIGS / "evaluation" / "names"

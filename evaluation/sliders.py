@@ -59,7 +59,7 @@ def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[tuple[En
 def _end(measure: Measure, direction: Direction, strength: float, way: int) -> End:
     """`way` is the sign of the change that is right at this end."""
     score, _ = measure.evaluation.promise(direction.name)
-    changes, same = measure.moved(direction, torch.full((len(measure.latents),), strength))
+    changes, same = measure.moved(direction, torch.full((len(measure.latents),), float(strength)))
     change = changes[:, measure.names.index(score)]
     figures = (way * change > CLEAR).float(), change, same.float()
     promised = measure.evaluation.sliders[direction.name]

@@ -85,8 +85,8 @@ def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     listed = list(rows)
     cells = list(zip(*listed, strict=True)) or [()] * len(titles)
     right = [all(cell.strip("%").replace(".", "").isdigit() for cell in column) for column in cells]
-    lines = [titles, ["--:" if each else "--" for each in right], *listed]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    head, *body = [f"| {' | '.join(line)} |\n" for line in (titles, *listed)]
+    return "".join([head, f"|{'|'.join('--:' if each else '--' for each in right)}|\n", *body])
 
 
 def picture(rows: Sequence[Row], titles: list[str], columns: list[int]) -> Image.Image:

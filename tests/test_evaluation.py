@@ -12,7 +12,7 @@ from config import ConfigError
 from directions import Direction
 from directions._stored import Stored, write
 from editor import Editor
-from evaluation import measured, naming, sliders, tables
+from evaluation import effects, naming, sliders, tables
 from evaluation.directions import promising, report, sources
 from evaluation.effects import Effect, Measure
 from evaluation.settings import Evaluation, read
@@ -106,13 +106,13 @@ def test_a_score_that_rises_on_both_sides_has_no_effect(toy, settings, monkeypat
 
 
 def test_measured_effects_come_from_the_cache(toy, settings, monkeypatch):
-    first = measured.effect(Measure(toy.generator, settings), brighter(toy))
+    first = effects.measured(Measure(toy.generator, settings), brighter(toy))
     monkeypatch.setattr(Measure, "effect", lambda *_: pytest.fail("measured again"))
-    again = measured.effect(Measure(toy.generator, settings), brighter(toy))
+    again = effects.measured(Measure(toy.generator, settings), brighter(toy))
     assert torch.allclose(first.changes, again.changes)
     assert again.identity == first.identity
     keys = {
-        measured.key(Measure(toy.generator, changed), direction)
+        effects.key(Measure(toy.generator, changed), direction)
         for changed in (settings, Evaluation(settings.scorers, settings.words, samples=12, step=0.5))
         for direction in (brighter(toy), brighter(toy, 0.6))
     }

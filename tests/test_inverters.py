@@ -24,9 +24,12 @@ SETTINGS = optimize.settings(None, None)  # of the optimiser, without terms that
 
 
 class Shortcut(Toy):
-    """A toy with features: its picture at half the side, of which one colour is missing."""
+    """A toy with a short cut: its maps are its picture at half the side, of which one colour is missing."""
 
-    def features(self, latents):
+    cut_layer = 3
+
+    def activations(self, latents, layer):
+        assert layer == self.cut_layer
         return torch.nn.functional.avg_pool2d(super().synthesize(latents), 2)[:, :2]
 
 
@@ -163,10 +166,9 @@ def test_results_stay_valid_after_cancelling(toy, photo):
 
 
 def test_the_generator_gets_no_gradients(photo):
-    toy = Toy()
-    toy._affines.requires_grad_()
+    toy = Toy().tunable()
     last(Optimize(**SETTINGS).invert(photo, toy))
-    assert toy._affines.grad is None
+    assert all(value.requires_grad and value.grad is None for value in toy.parameters().values())
 
 
 def test_it_optimises_where_gradients_are_off(toy, photo):

@@ -24,9 +24,7 @@ class Subject:
 class Aligner(Backend, ABC):
     """Fields of a concrete aligner are its YAML settings; models load on first use."""
 
-    detects: ClassVar[bool] = (
-        True  # whether `detect` looks for something; False: it takes the middle of any picture
-    )
+    detects: ClassVar[bool] = True  # whether `detect` looks for something, or takes any picture as it is
 
     @abstractmethod
     def detect(self, photo: Image.Image) -> list[Subject]:

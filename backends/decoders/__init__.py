@@ -65,6 +65,10 @@ class Decoder(Generator, ABC):
         return self.base.z_dim
 
     @property
+    def cut_layer(self) -> int:
+        return self.base.cut_layer
+
+    @property
     def truncation(self) -> float:
         return self.base.truncation
 

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import torch
 
-from backends import Images, Latents
+from backends import Cut, Images, Latents
 from backends.decoders import Decoder, DecoderError
-from backends.generators import Cut, Generator
+from backends.generators import Generator
 
 
 @dataclass(eq=False)
@@ -33,13 +33,16 @@ class Tuned(Decoder):
         copy = self.base.tunable()
         with torch.no_grad():
             for name, parameter in copy.parameters().items():
-                parameter.requires_grad_(False)
                 if name in self.delta:
                     parameter += self.delta[name].to(parameter)
+                parameter.requires_grad_(False)
         return copy
 
     def parameters(self) -> dict[str, torch.Tensor]:
         return self._generator.parameters()
+
+    def tunable(self) -> Generator:
+        return self._generator.tunable()
 
     def synthesize(self, latents: Latents) -> Images:
         return self._generator.synthesize(latents)

@@ -5,8 +5,6 @@ Parameters have the names of the public files, so that these load strictly. What
 is told from the weights: heads with four, five or six halvings read the maps of 16, 32 or 64 pixels (ReStyle
 has only the first), and ReStyle's input has six channels, the photograph and the current reconstruction. That
 e4e's heads add to the first one's vector, while pSp's are independent, is not: `deltas` says it.
-
-This is the definition, differentiable and trainable; `e4e_fast.py` computes the same faster.
 """
 
 import math
@@ -84,7 +82,7 @@ class Head(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """Trunk, feature pyramid, one head per row; `widths` are the channels of the stem and the four stages."""
+    """Trunk, feature pyramid, one head per layer; `widths`: channels of the stem and the four stages."""
 
     def __init__(
         self, widths: list[int], hidden: list[int], halvings: list[int], dim: int, channels: int, deltas: bool
@@ -117,46 +115,68 @@ class PyramidEncoder(nn.Module):
         """
         state = {key: value for key, value in state.items() if key != "latent_avg"}
         deltas = bool(state.pop("deltas", True))
-        stem = state["input_layer.0.weight"]
-        firsts = [sum(UNITS[:stage]) for stage in range(4)]  # first unit of each stage
-        widths = [len(stem), *(len(state[f"body.{i}.res_layer.1.weight"]) for i in firsts)]
-        hidden = [len(state[f"body.{i}.res_layer.5.fc1.weight"]) for i in firsts]
         rows = sum(key.startswith("styles.") and key.endswith(".linear.weight") for key in state)
         halvings = [
             sum(key.startswith(f"styles.{i}.convs.") and key.endswith(".weight") for key in state)
             for i in range(rows)
         ]
-        dim = len(state["styles.0.linear.weight"])
+        network = cls.shaped(state, halvings, len(state["styles.0.linear.weight"]), deltas)
+        network.load_state_dict(state, assign=True)
+        return network.requires_grad_(False).eval()
+
+    @classmethod
+    def shaped(
+        cls, state: dict[str, Tensor], halvings: list[int], dim: int, deltas: bool
+    ) -> "PyramidEncoder":
+        """An encoder without numbers, with the trunk that the state has. Raises KeyError."""
+        stem = state["input_layer.0.weight"]
+        firsts = [sum(UNITS[:stage]) for stage in range(4)]  # first unit of each stage
+        widths = [len(stem), *(len(state[f"body.{i}.res_layer.1.weight"]) for i in firsts)]
+        hidden = [len(state[f"body.{i}.res_layer.5.fc1.weight"]) for i in firsts]
         with torch.device("meta"):  # the numbers come from the file: none are drawn, none copied
-            network = cls(widths, hidden, halvings, dim, stem.shape[1], deltas)
+            return cls(widths, hidden, halvings, dim, stem.shape[1], deltas)
+
+    def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
+        """W+ (or what has to be added to the average of W) of pictures in [-1, 1]."""
+        x, maps = self.input_layer(x), {}
+        for i, unit in enumerate(self.body):
+            x = unit(x)
+            maps |= {side: x for side, last in TAPS.items() if i == last}
+        if max(self.sides) > 16:
+            maps[32] = _enlarged(maps[16], like=maps[32]) + self.latlayer1(maps[32])
+            maps[64] = _enlarged(maps[32], like=maps[64]) + self.latlayer2(maps[64])
+        heads = zip(self.styles, self.sides, strict=True)
+        w = torch.stack([head(maps[side]) for head, side in heads], 1)
+        # e4e's first head gives w for all layers, the others add to theirs
+        return torch.cat([w[:, :1], w[:, :1] + w[:, 1:]], 1) if self.deltas else w
+
+
+def _enlarged(x: Float[Tensor, "n channels _ _"], like: Tensor) -> Float[Tensor, "n channels _ _"]:
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)
+
+
+class SingleStyleEncoder(nn.Module):
+    """pSp's SingleStyleCodeEncoder: the trunk, its last map averaged, one w for all layers (`rows` = 1)."""
+
+    rows = 1
+
+    def __init__(self, pyramid: PyramidEncoder, inputs: int) -> None:
+        """`pyramid`: whose trunk is taken, which ends in `inputs` channels."""
+        super().__init__()
+        self.channels, self.dim = pyramid.channels, pyramid.dim
+        self.input_layer, self.body = pyramid.input_layer, pyramid.body
+        self.linear = Equalized(inputs, pyramid.dim)
+
+    @classmethod
+    def load(cls, state: dict[str, Tensor]) -> "SingleStyleEncoder":
+        """The encoder with these weights; the rest as in `PyramidEncoder.load`."""
+        state = {key: value for key, value in state.items() if key not in ("latent_avg", "deltas")}
+        dim, inputs = state["linear.weight"].shape
+        with torch.device("meta"):
+            network = cls(PyramidEncoder.shaped(state, [0], dim, False), inputs)
         network.load_state_dict(state, assign=True)
         return network.requires_grad_(False).eval()
 
     def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
-        """W+ (or what has to be added to the average of W) of pictures in [-1, 1]."""
-        maps = trunk(self.input_layer, self.body, x)
-        if max(self.sides) > 16:
-            maps[32] = upsampled(maps[16], maps[32].shape[-1]) + self.latlayer1(maps[32])
-            maps[64] = upsampled(maps[32], maps[64].shape[-1]) + self.latlayer2(maps[64])
-        heads = zip(self.styles, self.sides, strict=True)
-        return combined(torch.stack([head(maps[side]) for head, side in heads], 1), self.deltas)
-
-
-def trunk(
-    input_layer: nn.Module, body: nn.Sequential, x: Float[Tensor, "n channels 256 256"]
-) -> dict[int, Float[Tensor, "n _ _ _"]]:
-    """The maps of each side of TAPS."""
-    x, maps = input_layer(x), {}
-    for i, unit in enumerate(body):
-        x = unit(x)
-        maps |= {side: x for side, last in TAPS.items() if i == last}
-    return maps
-
-
-def upsampled(x: Float[Tensor, "n channels h h"], side: int) -> Float[Tensor, "n channels side side"]:
-    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=True)
-
-
-def combined(rows: Latents, deltas: bool) -> Latents:
-    """The latent of the heads' outputs: e4e's first head gives w for all rows, the others add to theirs."""
-    return torch.cat([rows[:, :1], rows[:, :1] + rows[:, 1:]], 1) if deltas else rows
+        """W+ of one layer (or what has to be added to the average of W) of pictures in [-1, 1]."""
+        return self.linear(self.body(self.input_layer(x)).mean((2, 3)))[:, None]

@@ -18,7 +18,7 @@ STAGES = {2: 4, 4: 4, 6: 2}  # stage of the network -> cells a side that its map
 LEFT, TOP, WIDTH = 0.125, 0.2223, 0.7486
 
 
-def celeba_frame(images: Images) -> Images:
+def celeba_frame(images: Images) -> Float[Tensor, "n 3 frame frame"]:
     """The part of FFHQ-aligned pictures that a CelebA photograph shows."""
     size = images.shape[-1]
     left, top, width = round(LEFT * size), round(TOP * size), round(WIDTH * size)
