@@ -8,7 +8,7 @@ from torch import Tensor
 
 from backends.generators import Generator
 from config import ConfigError
-from directions import Direction, DirectionSource
+from directions import Direction, DirectionSource, split_conditions
 from directions._statistics import spread
 from directions._stored import Stored, read
 
@@ -33,18 +33,9 @@ class InterFaceGAN(DirectionSource):
 
     def find(self, generator: Generator, name: str) -> Direction:
         """The direction of an attribute, also beyond `count` or with its own "| keep". Raises ConfigError."""
-        attribute, bar, rest = name.partition("|")
-        attribute, keep = attribute.strip(), self.keep
-        if bar:
-            word, _, others = rest.strip().partition(" ")
-            keep = [other.strip() for other in others.split(",") if other.strip()]
-            if word.lower() != "keep" or not keep:
-                raise ConfigError(f"no direction is called {name!r}; write, say, 'smile | keep gender, age'")
-        keep = [other for other in keep if other != attribute]
+        attribute, conditions = split_conditions(name)
+        keep = [other for other in conditions or self.keep if other != attribute]
         return self._direction(generator, name, attribute, keep)
-
-    def keepable(self, generator: Generator) -> list[str]:
-        return list(self.stored())
 
     def stored(self) -> dict[str, Stored]:
         """The boundaries of all files by name. Raises ConfigError."""
@@ -78,7 +69,8 @@ class InterFaceGAN(DirectionSource):
         notes = [boundary.note, f"accuracy {boundary.accuracy:.0%}" if boundary.accuracy else ""]
         notes += [f"keeps {', '.join(keep)}" if keep else "", f"1 = {length:.2f} in latent units"]
         limit, vector = boundary.limit or self.limit, (length * move).float()
-        return Direction.linear(name, vector, -limit, limit, ", ".join(note for note in notes if note))
+        said = ", ".join(note for note in notes if note)
+        return Direction.linear(name, vector, -limit, limit, said, conditions=tuple(stored))
 
 
 def conditional(

@@ -41,9 +41,9 @@ def promising(
 
     Sources that are only compared with have directions of the same names, which are not on the page.
     """
-    chosen = sources(editor, evaluation, wanted or list(editor.sources)).values()
-    named = [source for source in chosen if source.keepable(editor.generator)]
-    return {d.name: d for source in reversed(named) for d in source.directions(editor.generator)[:count]}
+    chosen = list(sources(editor, evaluation, wanted or list(editor.sources)).values())
+    listed = [d for source in reversed(chosen) for d in source.directions(editor.generator)[:count]]
+    return {d.name: d for d in listed if not d.name[-1].isdecimal()}  # "SeFa 1" has a number, no name
 
 
 def report(
