@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from PIL import Image
 
@@ -23,6 +24,8 @@ class Subject:
 class Aligner(Backend, ABC):
     """Fields of a concrete aligner are its YAML settings; models load on first use."""
 
+    detects: ClassVar[bool] = True  # whether `detect` looks for something, or takes any picture as it is
+
     @abstractmethod
     def detect(self, photo: Image.Image) -> list[Subject]:
         """The subjects of an upright RGB photograph, largest first; empty when there are none."""
@@ -30,6 +33,22 @@ class Aligner(Backend, ABC):
     @abstractmethod
     def crop(self, photo: Image.Image, subject: Subject, size: int) -> Image.Image:
         """The square of `size` x `size` pixels around `subject`, framed as the training data was."""
+
+    def square(self, photo: Image.Image, box: tuple[int, int, int, int], size: int) -> Image.Image:
+        """The square with the centre and the longer side of a box that a person drew; what lies outside the
+        photograph is padded. Raises AlignmentError for a box without pixels, or outside the photograph.
+        """
+        from backends.aligners import _framing  # which needs this module
+
+        left, top, right, bottom = box
+        if right <= left or bottom <= top:
+            raise AlignmentError("the box has no pixels; draw a larger one")
+        square = _framing.Square.of_box(box)
+        (left, top), (right, bottom) = square.corners.min(0), square.corners.max(0)
+        if left < 0 or top < 0 or right > photo.width or bottom > photo.height:
+            return _framing.cut(photo, square, size)
+        within = (float(left), float(top), float(right), float(bottom))
+        return photo.resize((size, size), Image.Resampling.LANCZOS, box=within, reducing_gap=3)
 
     def align(self, photo: Image.Image, size: int, index: int = 0) -> Image.Image:
         """Detect and crop subject `index` (0 = the largest).
