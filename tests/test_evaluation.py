@@ -16,7 +16,7 @@ from evaluation.effects import Effect, Measure
 from evaluation.report import promising, report, sources
 from evaluation.settings import Evaluation, read
 from ui import thumbnails
-from ui.links import Panel
+from ui.state import Panel
 
 CONFIGS = Path(__file__).parent / "configs"
 

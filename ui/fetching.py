@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from backends import Backend, cache, weights
 from backends.weights import Status
 from editor import Editor
 from ui.pictures import status
+from ui.widgets import Update
 
 LOOK = 0.5  # seconds between two looks at the growing cache
 
@@ -24,7 +24,7 @@ class Download:
     before: int | None = None  # bytes of the cache when it began; None while it waits for its turn
     thread: threading.Thread | None = None
 
-    def line(self, title: str) -> dict[str, Any]:
+    def line(self, title: str) -> Update:
         """For the status line."""
         entry, size = self.entry, max(self.entry.download, 1)
         text = f"{title} needs {entry.description}. Fetching it from {entry.source} ({entry.licence})"
@@ -47,7 +47,7 @@ def missing(editor: Editor, *parts: Backend) -> list[Status]:
     return [entry for entry in weights.status(required) if entry.name in required and not entry.cached]
 
 
-def fetched(editor: Editor, *parts: Backend) -> Iterator[dict[str, Any]]:
+def fetched(editor: Editor, *parts: Backend) -> Iterator[Update]:
     """Brings the missing weights, and tells the status line about it. Raises WeightsError.
 
     Who stops listening stops nothing: the download goes on for the next one who asks.

@@ -131,7 +131,7 @@ def test_the_server_believes_no_browser(page):
         ("abc", "did not say"),
         (None, "did not say"),
     ]:
-        body["data"][1] = said
+        body["data"] = [said]
         answered = page.request.post(told.value.url, data=body)
         assert answered.ok
         assert answer in answered.text()
