@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -109,24 +108,11 @@ class ShareStore:
 
     def open(self, identity: str) -> Shared:
         """The record with this id. Raises ShareError when there is none (any more) or it is damaged."""
-        header, latents = self._read(identity)
-        try:
-            return Shared(
-                domain=header["domain"],
-                fingerprint=header["fingerprint"],
-                latents=latents,
-                edit=dict(header["edit"]),
-                panel=dict(header["panel"]),
-                created=int(header["created"]),
-                expires=int(header["expires"]),
-            )
-        except DAMAGED as error:
-            raise ShareError(BROKEN) from error
+        return self._read(identity)[0]
 
     def delete(self, identity: str, token: str) -> None:
         """Remove the owner's record. Raises ShareError when there is none or the token is another's."""
-        header, _ = self._read(identity)
-        if not secrets.compare_digest(_digest(token), str(header.get("token", ""))):
+        if not secrets.compare_digest(_digest(token), self._read(identity)[1]):
             raise ShareError("Only the browser that made this link can delete it.")
         try:
             self._path(identity).unlink(missing_ok=True)
@@ -142,20 +128,21 @@ class ShareStore:
         Reads every record, seconds for a full folder: to be called now and then, where nobody waits.
         """
         gone = 0
-        for path in self.directory.glob("*.safetensors"):
-            if IDENTITY.fullmatch(path.stem) and self._expired(path.stem):
-                gone += _removed(path)
-        for path in self.directory.glob(".*.tmp"):
-            with suppress(OSError):  # another visitor's record, finished meanwhile
-                if path.stat().st_mtime < time.time() - HOUR:
-                    _removed(path)
+        for path in [*self.directory.glob("*.safetensors"), *self.directory.glob(".*.tmp")]:
+            with suppress(OSError):  # finished, or deleted, by somebody else meanwhile; or not ours to delete
+                if self._expired(path):
+                    path.unlink()
+                    gone += path.suffix != ".tmp"
         return gone
 
-    def _expired(self, identity: str) -> bool:
+    def _expired(self, path: Path) -> bool:
+        """Whether a file of this folder is of no use to anybody; damaged and foreign ones stay."""
+        if path.suffix == ".tmp":
+            return path.stat().st_mtime < time.time() - HOUR
         try:
-            self._read(identity)
+            self._read(path.stem)
         except ShareError as error:
-            return isinstance(error, ExpiredError)  # damaged ones stay: somebody may want to look at them
+            return isinstance(error, ExpiredError)
         return False
 
     def _make_room(self, size: int) -> None:
@@ -180,9 +167,7 @@ class ShareStore:
             "token": _digest(token),
         }
         with np.errstate(over="ignore"):
-            latents = shared.latents.astype(
-                np.float16
-            )  # error 2^-11 of each value: see tests/test_sharing.py
+            latents = shared.latents.astype(np.float16)  # error 2^-11 of each value
         if not np.isfinite(latents).all():
             raise ShareError("This latent has values beyond 65504 and cannot be shared.")
         return save({"latents": latents}, metadata={"record": json.dumps(header)})
@@ -206,7 +191,8 @@ class ShareStore:
             finally:
                 os.close(folder)
 
-    def _read(self, identity: str) -> tuple[dict[str, Any], Float[np.ndarray, "n layers dim"]]:
+    def _read(self, identity: str) -> tuple[Shared, str]:
+        """A record, and the digest of its owner's token. Raises ShareError."""
         path = self._path(identity)
         try:
             if path.is_symlink() or not path.is_file():
@@ -216,26 +202,14 @@ class ShareStore:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {})["record"])
                 latents = file.get_tensor("latents").astype(np.float32)
-            expires = int(header["expires"])
+            dates = {name: int(header[name]) for name in ("expires", "created")}
+            if dates["expires"] <= self.now():
+                raise ExpiredError(GONE)
+            edit, panel = dict(header["edit"]), dict(header["panel"])
+            shared = Shared(header["domain"], header["fingerprint"], latents, edit, panel, **dates)
         except DAMAGED as error:
-            if isinstance(error, ShareError):
-                raise
-            raise ShareError(BROKEN) from error
-        if expires <= self.now():
-            raise ExpiredError(GONE)
-        if latents.ndim != 3:
-            raise ShareError(BROKEN)
-        return header, latents
-
-
-def _removed(path: Path) -> bool:
-    """Whether a file is gone; what cannot be deleted stays in nobody's way."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("%s cannot be deleted: %s", path.name, error.strerror)
-        return False
-    return True
+            raise error if str(error) == GONE else ShareError(BROKEN) from error
+        return shared, str(header.get("token", ""))
 
 
 def _size(entry: "os.DirEntry[str]") -> int | None:

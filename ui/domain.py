@@ -49,7 +49,7 @@ class Domain:
         except Exception:
             if visit.domain and visit.choice == choice:
                 visit.choice = visit.domain
-                yield {"choice": gr.Dropdown(choices=self.models.offered(), value=visit.domain)}
+                yield {"domain": gr.Dropdown(choices=self.models.offered(), value=visit.domain)}
             raise
         if visit.choice == choice:
             visit.show(choice, first, self.models.panel(choice))

@@ -2,7 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from latents import LatentsError
 from sharing import ShareError
 from ui.links import LinkError
 from ui.pictures import status
-from ui.state import Visit, Visits
+from ui.state import Visits
 from ui.widgets import Update, Widgets
 
 log = logging.getLogger(__name__)
@@ -52,40 +53,34 @@ class Events:
     def __init__(self, widgets: Widgets, visits: Visits) -> None:
         self.widgets, self.visits = widgets, visits
 
-    def on(self, triggers: Sequence[Any], method: Callable[..., Any], *rest: Any, **options: Any) -> Any:
-        """`method` at every one of the triggers; the rest as in `_settings`. Returns the event."""
-        return gr.on(triggers, **self._settings(method, *rest, **options))
-
-    def after(self, event: Any, method: Callable[..., Any], *rest: Any, **options: Any) -> Any:
-        """`method` when an event that `on` returned is done."""
-        return event.then(**self._settings(method, *rest, **options))
-
-    def _settings(
+    def on(
         self,
+        trigger: Any,
         method: Callable[..., Any],
         inputs: Sequence[Any] = (),
         outputs: Sequence[Any] | None = None,
         lane: str | None = "edit",
         **options: Any,
-    ) -> dict[str, Any]:
-        """`method(visit, *values of inputs)` returns, or yields, an Update of `outputs`, by default of any.
+    ) -> Any:
+        """Calls `method(visit, *values of inputs)` at every one of the triggers, or after an event that `on`
+        returned. It returns, or yields, an Update of `outputs`, by default of any widget. Returns the event.
 
         The arguments `headers` and `index` (of what was selected), if the method has them, come from the
         request. `lane` is one of LANES; None goes around the queue, for what must be answered at once.
         """
+        connect = partial(gr.on, trigger) if isinstance(trigger, list) else trigger.then
         limit = {"concurrency_id": lane, "concurrency_limit": LANES.get(lane or "")}
-        queue = {"queue": False} if lane is None else limit
-        return {
-            "fn": self._function(method),
-            "inputs": list(inputs),
-            "outputs": self.widgets.outputs if outputs is None else list(outputs),
-            "show_progress": "hidden",
+        return connect(
+            fn=self._function(method),
+            inputs=list(inputs),
+            outputs=self.widgets.outputs if outputs is None else list(outputs),
+            show_progress="hidden",
             # nothing is shown, but Gradio would tell every output of every event that ever ran, at each event
-            "show_progress_on": self.widgets.status,
-            "api_visibility": "private",
-            **queue,
+            show_progress_on=self.widgets.status,
+            api_visibility="private",
+            **({"queue": False} if lane is None else limit),
             **options,
-        }
+        )
 
     def _function(self, method: Callable[..., Any]) -> Callable[..., Any]:
         wanted = inspect.signature(method).parameters
@@ -93,7 +88,7 @@ class Events:
         def call(request: gr.Request, event: gr.EventData, values: Sequence[Any]) -> Any:
             known = {"headers": dict(request.headers), "index": (event._data or {}).get("index")}
             extra = {name: value for name, value in known.items() if name in wanted}
-            return method(self._visit(request), *values, **extra)
+            return method(self.visits.get(request.session_hash or ""), *values, **extra)
 
         def once(request: gr.Request, event: gr.EventData, *values: Any) -> Any:
             try:
@@ -111,9 +106,6 @@ class Events:
 
         return stream if inspect.isgeneratorfunction(method) else once
 
-    def _visit(self, request: gr.Request) -> Visit:
-        return self.visits.get(request.session_hash or "")
-
-    def _changed(self, update: Mapping[str, Any]) -> Any:
+    def _changed(self, update: Update) -> Any:
         """As Gradio wants it."""
         return {getattr(self.widgets, name): value for name, value in update.items()} or gr.skip()

@@ -31,19 +31,10 @@ HEAD = f"<script>{(ASSETS / 'page.js').read_text()}</script>"
 
 def theme() -> gr.themes.Base:
     """Calm colours, system fonts: nothing is asked from another server."""
-    sans, mono = (
-        ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
-        ["ui-monospace", "monospace"],
-    )
-    base = gr.themes.Base(
-        primary_hue="teal",
-        neutral_hue="slate",
-        radius_size="md",
-        spacing_size="sm",
-        font=sans,
-        font_mono=mono,
-    )
-    return base.set(
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    mono = ["ui-monospace", "monospace"]
+    sizes = {"radius_size": "md", "spacing_size": "sm"}
+    return gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=sans, font_mono=mono, **sizes).set(
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_large_text_weight="550",
@@ -82,10 +73,10 @@ class Page:
         )
         # `multiple`: who does not want to wait for a download may choose again
         chosen = events.on(
-            [at.choice.input], domain.choose, [at.choice], lane="open", trigger_mode="multiple"
+            [at.domain.input], domain.choose, [at.domain], lane="open", trigger_mode="multiple"
         )
         for event in (arrived, chosen):
-            self._illustrate(events, events.after(event, domain.samples))
+            self._illustrate(events, events.on(event, domain.samples))
         events.on([at.samples.select], domain.pick)
         events.on([at.random.click], domain.random)
         events.on([at.show.click, at.seed.submit], domain.sample, [at.seed])
@@ -101,7 +92,7 @@ class Page:
         events.on([at.crop.release], photograph.crop, [at.crop], trigger_mode="always_last")
         events.on([at.inverter.input], photograph.choose, [at.inverter])
         ready = events.on([at.invert.click], photograph.ready, [at.inverter], lane="open")
-        done = events.after(ready, photograph.invert, [at.inverter, at.steps], lane="invert")
+        done = events.on(ready, photograph.invert, [at.inverter, at.steps], lane="invert")
         self._illustrate(events, done)
         events.on([at.stop.click], photograph.stop, lane=None)
 
@@ -127,7 +118,7 @@ class Page:
         events.on([at.reset.click], sliders.reset, js=ZERO)
 
     def _illustrate(self, events: Events, event: Any) -> None:
-        events.after(event, self.sliders.illustrate, [self.widgets.sliders], lane="draw", js=MOVES)
+        events.on(event, self.sliders.illustrate, [self.widgets.sliders], lane="draw", js=MOVES)
 
     def _wire_saving(self, events: Events) -> None:
         at, saving = self.widgets, self.saving

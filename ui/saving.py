@@ -5,7 +5,7 @@ import io
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +201,7 @@ class Saving:
 
     def _record(self, visit: Visit, work: Work) -> Shared:
         inversion = work.inversion(self.models.editor(visit.domain))
-        panel: dict[str, str | int] = {
-            "source": visit.panel.source,
-            "layers": visit.panel.layers,
-            "count": visit.panel.count,
-        }
-        panel |= {"keep": ", ".join(visit.panel.keep)} if visit.panel.keep else {}
+        panel = {**asdict(visit.panel), "keep": ", ".join(visit.panel.keep)}
         latents = inversion.latents.cpu().float().numpy()
         return Shared(visit.domain, inversion.generator.fingerprint, latents, dict(work.edit), panel)
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from backends import cache
-from backends.photos import to_pil
 from editor import Editor
 from evaluation import naming
 from ui import semantics
@@ -78,16 +76,13 @@ def drawn(editor: Editor, panel: Panel) -> Iterator[Image.Image]:
     """The sheet, one row longer each time. To be run in the editor's turn: each step renders two pictures."""
     everything = sorted(semantics.shown(editor, panel), key=lambda each: each.row)
     image = Image.new("RGB", (2 * SIZE, SIZE * len(everything)))
-    latents = editor.sample(editor.domain.seeds[0], TRUNCATION).latents
+    sample = editor.sample(editor.domain.seeds[0], TRUNCATION)
     for each in everything:
         ends = (max(-STRENGTH, each.direction.low), min(STRENGTH, each.direction.high))
         for column, strength in enumerate(ends):
-            with torch.no_grad():
-                moved = latents + strength * each.direction.step(latents)
-                picture = to_pil(editor.generator.render(moved, preview=True))[0]
-            image.paste(
-                picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS), (column * SIZE, each.row * SIZE)
-            )
+            picture = editor.render(sample, {each.identity: strength}, preview=True)
+            small = picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+            image.paste(small, (column * SIZE, each.row * SIZE))
         yield image.crop((0, 0, 2 * SIZE, SIZE * (each.row + 1)))
 
 

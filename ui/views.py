@@ -80,7 +80,7 @@ def settings(models: Models, visit: Visit) -> Update:
         inverter, detects = next(iter(editor.inverters)), editor.aligner.detects
         labels = [(f"Align to the {editor.domain.subject}", ALIGN), ("As it is: crop by hand", BY_HAND)]
         return {
-            "choice": gr.Dropdown(choices=models.offered(), value=visit.domain),
+            "domain": gr.Dropdown(choices=models.offered(), value=visit.domain),
             "note": editor.domain.note,
             "upload": None,
             "faces": gr.Gallery(None, visible=False),

@@ -15,7 +15,7 @@ ALIGN, BY_HAND = "align", "hand"  # ways to frame a photograph
 class Update(TypedDict, total=False):
     """What a handler changes: new values or properties, by the attribute of `Widgets`; the rest stays."""
 
-    choice: Any
+    domain: Any
     original: Picture
     inversion: Picture
     edited: Picture
@@ -55,24 +55,21 @@ class Widgets:
         self.query = gr.Textbox(visible=False)  # of the address, when the page is opened
         with gr.Row(elem_id="header"):
             gr.HTML("<h1>Semantic Sliders</h1>", elem_id="title", apply_default_css=False)
-            self.choice = gr.Dropdown(
-                domains,
-                value=domains[0][1],
-                label="Model",
-                show_label=False,
-                container=False,
-                elem_id="domain",
+            self.domain = gr.Dropdown(
+                domains, value=domains[0][1], label="Model", show_label=False, container=False
             )
         with gr.Row(elem_id="main"):
             with gr.Column(elem_id="stage"):
                 self._stage()
-            with gr.Column(elem_id="controls"), gr.Tabs(selected="picture", elem_id="tabs") as self.tabs:
+            with gr.Column(elem_id="controls"), gr.Tabs(selected="picture") as self.tabs:
                 with gr.Tab("Picture", id="picture"):
                     self._picture()
                 with gr.Tab("Edit", id="edit"):
                     self._edit()
                 with gr.Tab("Save & share", id="keep"):
                     self._save()
+        for name, widget in vars(self).items():
+            widget.elem_id = name  # for the assets
 
     @property
     def outputs(self) -> list[Any]:
@@ -81,10 +78,10 @@ class Widgets:
 
     def _stage(self) -> None:
         """The three pictures and the status line."""
-        self.original = _html("original", "picture", nothing("Loading…"), "figure", "Original")
-        self.inversion = _html("inversion", "picture", nothing("Loading…"), "figure", "Inversion")
-        self.edited = _html("edited", "picture", nothing("Loading…"), "figure", "Edit", template="compare")
-        self.status = _html("status", "status", status("Loading the model…", "busy"))
+        self.original = _html("picture", nothing("Loading…"), title="Original")
+        self.inversion = _html("picture", nothing("Loading…"), title="Inversion")
+        self.edited = _html("picture", nothing("Loading…"), title="Edit", template="compare")
+        self.status = _html("status", status("Loading the model…", "busy"))
 
     def _picture(self) -> None:
         """Tab: where the picture comes from."""
@@ -96,105 +93,76 @@ class Widgets:
             placeholder="Drop a photograph here\n- or -\nclick to choose one",
             buttons=[],
             height=190,
-            elem_id="upload",
         )
-        self.faces = _thumbnails("faces", 6, label="Which one?")
-        self.framing = gr.Radio(
-            [("Align", ALIGN), ("As it is", BY_HAND)], value=ALIGN, label="Framing", elem_id="framing"
-        )
-        self.crop = _html("crop", "crop", cropper())
+        self.faces = _thumbnails(6, label="Which one?")
+        self.framing = gr.Radio([("Align", ALIGN), ("As it is", BY_HAND)], value=ALIGN, label="Framing")
+        self.crop = _html("crop", cropper())
         with gr.Accordion("Inversion settings", open=False, elem_id="how"):
-            self.inverter = gr.Dropdown([], label="Inverter", elem_id="inverter")
-            self.steps = gr.Slider(
-                1, 1000, 100, step=1, label="Steps", info="More steps: closer, slower", elem_id="steps"
-            )
-        self.invert = gr.Button("Invert", variant="primary", interactive=False, elem_id="invert")
-        self.stop = gr.Button("Stop and keep this", variant="stop", visible=False, elem_id="stop")
+            self.inverter = gr.Dropdown([], label="Inverter")
+            self.steps = gr.Slider(1, 1000, 100, step=1, label="Steps", info="More steps: closer, slower")
+        self.invert = gr.Button("Invert", variant="primary", interactive=False)
+        self.stop = gr.Button("Stop and keep this", variant="stop", visible=False)
         gr.HTML("<p class='or'>or start from a generated picture</p>", apply_default_css=False)
-        self.samples = _thumbnails("samples", 4, label="Samples", show_label=False)
+        self.samples = _thumbnails(4, label="Samples", show_label=False)
         with gr.Row(elem_id="seeds"):
             # no limits: Gradio's own words for a number outside them say nothing
-            self.seed = gr.Number(7, label="Seed", show_label=False, container=False, elem_id="seed")
-            self.show = gr.Button("Show", elem_id="show")
-            self.random = gr.Button("Random", elem_id="random")
-        self.note = gr.Markdown(elem_id="note")
+            self.seed = gr.Number(7, label="Seed", show_label=False, container=False)
+            self.show = gr.Button("Show")
+            self.random = gr.Button("Random")
+        self.note = gr.Markdown()
 
     def _edit(self) -> None:
         """Tab: the sliders."""
         with gr.Row(elem_id="which"):
-            self.source = gr.Dropdown([], label="Directions", elem_id="source", min_width=120)
+            self.source = gr.Dropdown([], label="Directions", min_width=120)
             self.layers = gr.Dropdown(
-                ["all"], value="all", label="Layers", allow_custom_value=True, elem_id="layers", min_width=120
+                ["all"], value="all", label="Layers", allow_custom_value=True, min_width=120
             )
         with gr.Accordion("What to keep, how many sliders", open=False, elem_id="more"):
-            self.count = gr.Slider(1, POOL, 10, step=1, label="How many", buttons=[], elem_id="count")
+            self.count = gr.Slider(1, POOL, 10, step=1, label="How many", buttons=[])
             self.keep = gr.CheckboxGroup(
-                [],
-                label="Keep as it is",
-                info="Other sliders then leave it alone",
-                visible=False,
-                elem_id="keep",
+                [], label="Keep as it is", info="Other sliders then leave it alone", visible=False
             )
-        self.reset = gr.Button("Reset all sliders", size="sm", elem_id="reset")
-        self.sliders = _html("sliders", "sliders", {"bars": []}, sheet={"url": "", "rows": 0})
+        self.reset = gr.Button("Reset all sliders", size="sm")
+        self.sliders = _html("sliders", {"bars": []}, sheet={"url": "", "rows": 0})
 
     def _save(self) -> None:
         """Tab: links and files."""
         gr.Markdown("#### Share", elem_classes="section")
         self.days = gr.Dropdown(
-            [("7 days", 7), ("90 days", 90), ("1 year", 365)],
-            value=90,
-            label="Keep the link for",
-            elem_id="days",
+            [("7 days", 7), ("90 days", 90), ("1 year", 365)], value=90, label="Keep the link for"
         )
-        self.share = gr.Button("Make a link", variant="primary", elem_id="share")
-        self.link = gr.Textbox(label="Link", visible=False, interactive=False, elem_id="link")
-        self.copy = gr.Button("Copy link", visible=False, elem_id="copy")
-        self.delete = gr.Button("Delete this link", variant="stop", visible=False, elem_id="delete")
+        self.share = gr.Button("Make a link", variant="primary")
+        self.link = gr.Textbox(label="Link", visible=False, interactive=False)
+        self.copy = gr.Button("Copy link", visible=False)
+        self.delete = gr.Button("Delete this link", variant="stop", visible=False)
         gr.Markdown("#### Download", elem_classes="section")
         with gr.Row():
-            self.png = gr.Button("Picture (PNG)", elem_id="png")
-            self.npz = gr.Button("Latent (.npz)", elem_id="npz")
-        self.download = gr.HTML(
-            {},
-            html_template="",
-            js_on_load=(ASSETS / "download.js").read_text(),
-            visible="hidden",
-            elem_id="download",
-        )
+            self.png = gr.Button("Picture (PNG)")
+            self.npz = gr.Button("Latent (.npz)")
+        self.download = _html("download", {}, visible="hidden")
         gr.Markdown("#### Continue with a latent", elem_classes="section")
-        self.open = gr.UploadButton("Open .npz or .npy", file_types=[".npz", ".npy"], elem_id="open")
+        self.open = gr.UploadButton("Open .npz or .npy", file_types=[".npz", ".npy"])
 
 
 def _html(
-    name: str,
-    behaviour: str,
-    value: object,
-    classes: str | None = None,
-    title: str = "",
-    template: str = "",
-    **properties: Any,
+    behaviour: str, value: object, title: str = "", template: str | None = None, **properties: Any
 ) -> Any:
     """A widget of our own: `assets/behaviour.js` over the HTML of the same name, or of `template`."""
+    html = (ASSETS / f"{template or behaviour}.html").read_text().replace("TITLE", title)
+    script, classes = (ASSETS / f"{behaviour}.js").read_text(), "figure" if title else None
     return gr.HTML(
         value,
-        html_template=(ASSETS / f"{template or behaviour}.html").read_text().replace("TITLE", title),
-        js_on_load=(ASSETS / f"{behaviour}.js").read_text(),
+        html_template=html,
+        js_on_load=script,
         apply_default_css=False,
-        elem_id=name,
         elem_classes=classes,
         **properties,
     )
 
 
-def _thumbnails(name: str, columns: int, **properties: Any) -> Any:
+def _thumbnails(columns: int, **properties: Any) -> Any:
     """Small pictures to choose from, hidden while there are none."""
     return gr.Gallery(
-        columns=columns,
-        allow_preview=False,
-        visible=False,
-        buttons=[],
-        format="jpeg",
-        elem_id=name,
-        **properties,
+        columns=columns, allow_preview=False, visible=False, buttons=[], format="jpeg", **properties
     )

@@ -97,7 +97,7 @@ def test_a_domain_is_fetched_before_it_is_shown(slow, page, elsewhere):
     assert first["status"]["progress"] is not None
     assert elsewhere.domain == "other"
     slow.go.set()
-    assert arrived(run)["choice"].value == elsewhere.domain == "toy"
+    assert arrived(run)["domain"].value == elsewhere.domain == "toy"
 
 
 def test_a_failed_download_leaves_the_page_where_it_was(slow, elsewhere, tmp_path):
@@ -108,8 +108,8 @@ def test_a_failed_download_leaves_the_page_where_it_was(slow, elsewhere, tmp_pat
     slow.go.set()
     shown, error = failed(page.domain.choose(elsewhere, "toy"))
     assert "no network" in str(error)
-    assert shown["choice"].value == elsewhere.domain == "other"
-    assert set(shown) == {"status", "choice"}
+    assert shown["domain"].value == elsewhere.domain == "other"
+    assert set(shown) == {"status", "domain"}
     slow.failure = None
     arrived(page.domain.choose(elsewhere, "toy"))  # another try is another try
     assert elsewhere.domain == "toy"
@@ -147,7 +147,7 @@ def test_two_visitors_watch_one_download(monkeypatch, slow, page):
     for run in runs:
         next(run)
     slow.go.set()
-    assert [arrived(run)["choice"].value for run in runs] == ["toy", "toy"]
+    assert [arrived(run)["domain"].value for run in runs] == ["toy", "toy"]
     assert [each.domain for each in visits] == ["toy", "toy"]
     assert asked == ["big"]
 

@@ -155,7 +155,7 @@ def test_choosing_a_domain_sets_everything(page, visit, photo):
     uploaded(page, visit, photo)
     visit.domain = visit.choice = "other"
     chosen = arrived(page.domain.choose(visit, "toy"))
-    assert chosen["choice"].value == visit.domain == "toy"
+    assert chosen["domain"].value == visit.domain == "toy"
     assert visit.photo is None
     assert chosen["upload"] is None
     assert not chosen["framing"].visible  # this domain takes every picture as it is
