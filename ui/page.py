@@ -67,9 +67,9 @@ class Page:
         arrived = events.on(
             [self.blocks.load],
             self.saving.open,
-            [at.query, at.tokens],
+            [at.said, at.tokens],
             lane="open",
-            js="(query, tokens) => [window.location.search, tokens]",
+            js="(_, tokens) => [window.location.search, tokens]",
         )
         # `multiple`: who does not want to wait for a download may choose again
         chosen = events.on(
@@ -103,7 +103,7 @@ class Page:
         events.on(
             [at.sliders.input],
             sliders.drag,
-            [at.sliders],
+            [at.said],
             [at.edited, at.status],
             lane=None,  # the queue would add 60 ms; a visitor has one at a time, and the lock does the rest
             trigger_mode="always_last",
@@ -118,7 +118,7 @@ class Page:
         events.on([at.reset.click], sliders.reset, js=ZERO)
 
     def _illustrate(self, events: Events, event: Any) -> None:
-        events.on(event, self.sliders.illustrate, [self.widgets.sliders], lane="draw", js=MOVES)
+        events.on(event, self.sliders.illustrate, [self.widgets.said], lane="draw", js=MOVES)
 
     def _wire_saving(self, events: Events) -> None:
         at, saving = self.widgets, self.saving

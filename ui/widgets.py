@@ -52,7 +52,8 @@ class Widgets:
         self.tokens = gr.BrowserState(
             {}, storage_key="semantic-sliders-links", secret="semantic-sliders"
         )  # id of a link -> what deletes it
-        self.query = gr.Textbox(visible=False)  # of the address, when the page is opened
+        # What a script says when a request is sent: a widget that is shown would be told of every event.
+        self.said = gr.JSON(visible=False)
         with gr.Row(elem_id="header"):
             gr.HTML("<h1>Semantic Sliders</h1>", elem_id="title", apply_default_css=False)
             self.domain = gr.Dropdown(
