@@ -1,12 +1,13 @@
 """Latents on disk: `.npz` with their origin, `.npy` in and out for other tools. Nothing here ever unpickles.
 
-A file holds W+ codes (n, layers, dim) as float32. What other tools write is read too: one code (layers, dim),
-W codes (n, dim) or (dim,), which are broadcast to every layer.
+A file holds W+ codes (n, layers, dim) as float32, and the delta of their decoder if they have one. What other
+tools write is read too: one code (layers, dim), W codes (n, dim) or (dim,), which are broadcast to every
+layer.
 """
 
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Latents
+from backends.decoders import Stored
+from backends.generators import Generator
 
+DELTA = "delta/"  # before the names of a decoder's tensors
 MOST_VALUES = 64 * 1024 * 1024  # as float32 256 MiB, some thousand codes: more is a mistake
 
 
@@ -32,17 +36,35 @@ class Saved:
     domain: str = ""  # name of the domain's YAML; empty when unknown (.npy)
     fingerprint: str = ""  # Generator.fingerprint of the generator that they belong to; empty when unknown
     names: tuple[str, ...] = ()  # one a code: the photograph's file name or "seed 7"
+    decoder: str = ""  # name of the decoder that draws them, on the generator above; empty = that generator
+    delta: dict[str, Tensor] = field(default_factory=dict)  # of the decoder
+
+    def decoding(self, generator: Generator) -> Generator:
+        """`generator`, or the decoder on it that these latents were made for. Raises DecoderError."""
+        return Stored(self.fingerprint, self.decoder, self.delta).restored(generator)
 
 
-def save(target: Path | IO[bytes], latents: Latents, domain: str, fingerprint: str, names: list[str]) -> None:
-    """Write `.npz` (or `.npy`, which keeps the values only, when the file name says so)."""
+def save(
+    target: Path | IO[bytes], latents: Latents, domain: str, generator: Generator, names: list[str]
+) -> None:
+    """Write `.npz` (or `.npy`, which keeps the values only, when the file name says so).
+
+    `generator` is what decodes them: of a `Decoder` the delta is kept, too. Raises LatentsError when `.npy`
+    would lose it.
+    """
     values = latents.detach().cpu().float().numpy()
+    stored = Stored.of(generator)
     if isinstance(target, Path) and target.suffix == ".npy":
+        if stored.decoder:
+            raise LatentsError(
+                "these latents have a decoder of their own, which .npy cannot hold; save them as .npz"
+            )
         np.save(target, values, allow_pickle=False)
         return
-    origin = {"domain": domain, "fingerprint": fingerprint}
+    origin = {"domain": domain, "fingerprint": stored.fingerprint, "decoder": stored.decoder}
     texts = {key: np.asarray(text) for key, text in origin.items()}
-    np.savez(target, latents=values, names=np.asarray(names, dtype=np.str_), **texts)  # type: ignore[arg-type]
+    arrays = {DELTA + name: tensor.detach().cpu().numpy() for name, tensor in (stored.delta or {}).items()}
+    np.savez(target, latents=values, names=np.asarray(names, dtype=np.str_), **texts, **arrays)  # type: ignore[arg-type]
 
 
 def load(source: Path | bytes) -> Saved:
@@ -71,6 +93,12 @@ def load(source: Path | bytes) -> Saved:
         domain=_text(arrays, "domain"),
         fingerprint=_text(arrays, "fingerprint"),
         names=tuple(str(name) for name in names),
+        decoder=_text(arrays, "decoder"),
+        delta={
+            name.removeprefix(DELTA).removesuffix(".npy"): _tensor(array)
+            for name, array in arrays.items()
+            if name.startswith(DELTA)
+        },
     )
 
 
@@ -127,6 +155,13 @@ def _numbers(array: np.ndarray) -> Float[Tensor, "..."]:
     if not torch.isfinite(values).all():
         raise LatentsError("latents hold values that are not finite (nan or inf)")
     return values
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """A tensor of a delta, in the dtype it was saved in."""
+    if array.dtype not in (np.float32, np.float16, np.int8, np.uint8):
+        raise LatentsError(f"a decoder's delta holds numbers of 8, 16 or 32 bits, not {array.dtype}")
+    return torch.from_numpy(array.copy())
 
 
 def _text(arrays: dict[str, np.ndarray], key: str) -> str:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ HOUR = 3600
 DAY = 24 * HOUR
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # what secrets.token_urlsafe(16) makes: 128 bits
 MOST_EDITS = 256
+DELTA = "delta/"  # before the names of a decoder's tensors in a record
 BROKEN = "This shared picture is damaged and cannot be opened."
 GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
 
@@ -56,11 +57,14 @@ class Shared:
     latents: Float[np.ndarray, "1 layers dim"]  # float32 in memory, float16 on disk
     edit: dict[str, float]  # direction id -> strength
     panel: dict[str, str | int]  # settings of the sliders: source, layers, count
+    decoder: str = ""  # name of the decoder that draws the latents; empty = the generator itself
+    delta: dict[str, np.ndarray] = field(default_factory=dict)  # of the decoder
     created: int = 0  # seconds since 1970; set by the store
     expires: int = 0
 
     def __post_init__(self) -> None:
-        names = [self.domain, self.fingerprint, *self.edit, *self.panel, *map(str, self.panel.values())]
+        names = [self.domain, self.fingerprint, self.decoder, *self.delta, *self.edit]
+        names += [*self.panel, *map(str, self.panel.values())]
         if not all(isinstance(name, str) and len(name) <= LONGEST_ID for name in names):
             raise ShareError(f"Names in a shared picture have at most {LONGEST_ID} characters.")
         if len(self.edit) > MOST_EDITS or len(self.panel) > 16:
@@ -94,7 +98,11 @@ class ShareStore:
         identity, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         content = self._encoded(shared, days, token)
         if len(content) > self.record_bytes:
-            raise ShareError("This picture's latent is too large to be shared.")
+            what = "the generator that was tuned for it" if shared.decoder else "its latent"
+            raise ShareError(
+                f"This picture is too large for a link: {what} takes {len(content) / 1e6:.1f} MB of at most "
+                f"{self.record_bytes / 1e6:.1f}. Download the latent instead."
+            )
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(content))
@@ -160,6 +168,7 @@ class ShareStore:
         header = {
             "domain": shared.domain,
             "fingerprint": shared.fingerprint,
+            "decoder": shared.decoder,
             "edit": {name: round(float(value), 4) for name, value in shared.edit.items()},
             "panel": shared.panel,
             "created": created,
@@ -170,7 +179,8 @@ class ShareStore:
             latents = shared.latents.astype(np.float16)  # error 2^-11 of each value
         if not np.isfinite(latents).all():
             raise ShareError("This latent has values beyond 65504 and cannot be shared.")
-        return save({"latents": latents}, metadata={"record": json.dumps(header)})
+        delta = {DELTA + name: values for name, values in shared.delta.items()}
+        return save({"latents": latents, **delta}, metadata={"record": json.dumps(header)})
 
     def _write(self, path: Path, content: bytes) -> None:
         """All or nothing, also when the power fails: written aside, flushed, then renamed."""
@@ -202,11 +212,14 @@ class ShareStore:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {})["record"])
                 latents = file.get_tensor("latents").astype(np.float32)
+                names = [name for name in file.keys() if name.startswith(DELTA)]  # noqa: SIM118
+                delta = {name.removeprefix(DELTA): file.get_tensor(name) for name in names}
             dates = {name: int(header[name]) for name in ("expires", "created")}
             if dates["expires"] <= self.now():
                 raise ExpiredError(GONE)
-            edit, panel = dict(header["edit"]), dict(header["panel"])
-            shared = Shared(header["domain"], header["fingerprint"], latents, edit, panel, **dates)
+            edit, panel, decoder = dict(header["edit"]), dict(header["panel"]), header.get("decoder", "")
+            origin = header["domain"], header["fingerprint"]
+            shared = Shared(*origin, latents, edit, panel, decoder, delta, **dates)
         except DAMAGED as error:
             raise error if str(error) == GONE else ShareError(BROKEN) from error
         return shared, str(header.get("token", ""))

@@ -1,4 +1,6 @@
-"""What every backend shares: the two tensor types that flow between stages, and the device."""
+"""What every backend shares: what flows between stages, and the device."""
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -6,6 +8,15 @@ from torch import Tensor
 
 Images = Float[Tensor, "n 3 size size"]  # sRGB in [-1, 1]
 Latents = Float[Tensor, "n layers dim"]  # one style vector per generator layer (W+); 1 layer for a Z-only GAN
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A generator stopped right after W+ layer `layer`: what the rest needs besides the latents."""
+
+    layer: int
+    maps: Float[Tensor, "n channels side side"]  # feature maps
+    skip: Float[Tensor, "n 3 pixels pixels"] | None = None  # the picture so far, where layers add to one
 
 
 class Backend:

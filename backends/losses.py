@@ -160,14 +160,16 @@ class Objective:
         with torch.no_grad():
             self.target = {name: term.describe(target) for name, term in self.picture.items()}
 
-    def terms(self, picture: Images, whitened: Latents) -> dict[str, PerImage]:
-        """Every term, unweighted; `whitened` are coordinates of unit variance (`inverters/_space.py`)."""
+    def terms(self, picture: Images, whitened: Latents | None = None) -> dict[str, PerImage]:
+        """Every term, unweighted; those of LATENT only if `whitened` is given: coordinates of unit variance
+        (`inverters/_space.py`)."""
         picture = resize(picture, self.size)
         terms = {
             name: term.distance(term.describe(picture), self.target[name], self.window)
             for name, term in self.picture.items()
         }
-        return terms | {name: term(whitened) for name, term in LATENT.items() if name in self.weights}
+        latent = {n: term for n, term in LATENT.items() if n in self.weights} if whitened is not None else {}
+        return terms | {name: term(whitened) for name, term in latent.items()}
 
     def total(self, terms: Mapping[str, PerImage]) -> PerImage:
         """The weighted sum."""

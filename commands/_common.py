@@ -7,6 +7,7 @@ from pathlib import Path
 import latents
 from backends.aligners import AlignmentError
 from backends.checkpoints import CheckpointError
+from backends.decoders import DecoderError
 from backends.inverters import Inversion
 from backends.photos import PhotoError
 from backends.weights import WeightsError
@@ -15,7 +16,16 @@ from editor import CONFIGS, Edit, Editor
 from latents import LatentsError
 
 # What a user can mend. Anything else is our bug, and its traceback is wanted.
-Mistakes = (AlignmentError, CheckpointError, ConfigError, LatentsError, PhotoError, WeightsError, OSError)
+Mistakes = (
+    AlignmentError,
+    CheckpointError,
+    ConfigError,
+    DecoderError,
+    LatentsError,
+    PhotoError,
+    WeightsError,
+    OSError,
+)
 
 log = logging.getLogger("semantic_sliders")
 
@@ -86,8 +96,8 @@ def starting_point(options: argparse.Namespace) -> tuple[Editor, list[Inversion]
         return editor, [editor.sample(seed) for seed in seeds], [f"seed {seed}" for seed in seeds]
     saved = latents.load(options.latents)
     editor = load_editor(options, options.domain or saved.domain or "faces")
-    generator = editor.generator
-    if saved.fingerprint and saved.fingerprint != generator.fingerprint:
+    generator = saved.decoding(editor.generator)
+    if saved.fingerprint and saved.fingerprint != editor.generator.fingerprint:
         log.warning("warning: these latents were made for other generator weights; the picture may differ")
     codes = latents.fit(saved.values, generator.layers, generator.dim).to(generator.mean())
     names = [*saved.names[: len(codes)], *(f"latent {i}" for i in range(len(saved.names), len(codes)))]

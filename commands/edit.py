@@ -40,5 +40,5 @@ def run(options: argparse.Namespace) -> int:
         log.info("%s -> %s", names[number], target)
     if options.save_latents:
         codes = torch.cat([editor.edited(inversion.latents, edit) for inversion in inversions])
-        latents.save(options.save_latents, codes, editor.name, editor.generator.fingerprint, names)
+        latents.save(options.save_latents, codes, editor.name, inversions[0].generator, names)
     return 0

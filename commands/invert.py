@@ -57,6 +57,6 @@ def _invert(editor, path: Path, stem: str, options: argparse.Namespace) -> None:
             bar.update(inversion.step - bar.n)
     assert inversion is not None, "an inverter yields at least once"
     target = options.out / f"{stem}.npz"
-    latents.save(target, inversion.latents, editor.name, inversion.generator.fingerprint, [path.name])
+    latents.save(target, inversion.latents, editor.name, inversion.generator, [path.name])
     editor.render(inversion).save(options.out / f"{stem}.png")
     log.info("%s -> %s", path, target)

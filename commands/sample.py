@@ -35,7 +35,5 @@ def run(options: argparse.Namespace) -> int:
         editor.render(inversion).save(options.out / f"seed{seed}.png")
         codes.append(inversion.latents)
     names = [f"seed {seed}" for seed in options.seed]
-    latents.save(
-        options.out / "samples.npz", torch.cat(codes), editor.name, editor.generator.fingerprint, names
-    )
+    latents.save(options.out / "samples.npz", torch.cat(codes), editor.name, editor.generator, names)
     return 0

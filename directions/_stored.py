@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backends.generators import Generator
-from backends.rows import ROW_MAPS
+from backends.layer_map import LAYER_MAPS
 from config import ConfigError, resolve
 from directions import parse_layers
 from directions._unpickle import load_npy
@@ -49,18 +49,18 @@ class Stored:
             return self.vector.expand(generator.layers, -1)
         if rows == generator.layers:
             return self.vector
-        if (rows, generator.layers) not in ROW_MAPS:
+        if (rows, generator.layers) not in LAYER_MAPS:
             raise ConfigError(
                 f"direction {name!r} has {rows} rows, this generator {generator.layers} layers; "
                 f"use a direction with 1 or {generator.layers} rows"
             )
-        return self.vector[list(ROW_MAPS[rows, generator.layers])]
+        return self.vector[list(LAYER_MAPS[rows, generator.layers])]
 
     def chosen(self, layers: str, generator: Generator) -> list[int]:
         """The layers to edit: those asked for, or if that is "all" those the direction is meant for."""
         if layers.strip().lower() not in ("all", ""):
             return parse_layers(layers, generator.layers, generator.size)
-        row_map = ROW_MAPS.get((len(self.vector), generator.layers))
+        row_map = LAYER_MAPS.get((len(self.vector), generator.layers))
         if row_map is None:
             return parse_layers(self.layers, generator.layers, generator.size)
         # in the numbers of the generator that the file was made for

@@ -15,7 +15,7 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     "backends": {"backends", "plugins"},
     "directions": {"directions", "backends", "plugins"},
     "scorers": {"scorers", "backends", "plugins"},
-    "latents": {"backends"},
+    "latents": {"backends", "plugins"},
     "films": set(),
     "sharing": {"sharing", "backends", "directions", "latents", "plugins"},
     "editor": {"backends", "directions", "plugins"},

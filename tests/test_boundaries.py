@@ -199,7 +199,7 @@ def test_rows_for_another_generator_need_a_map(tmp_path, unit, monkeypatch):
     source = InterFaceGAN(files={"pose": str(tmp_path / "pose.npy")})
     with pytest.raises(ConfigError, match=r"3 rows.*6 layers"):
         source.directions(Toy())
-    monkeypatch.setitem(_stored.ROW_MAPS, (3, 6), (0, 0, 1, 1, 2, 2))
+    monkeypatch.setitem(_stored.LAYER_MAPS, (3, 6), (0, 0, 1, 1, 2, 2))
     lengths = move(source, "pose").norm(dim=1)
     torch.testing.assert_close(lengths / lengths[0], torch.tensor([1.0, 1, 2, 2, 3, 3]))
 

@@ -45,6 +45,22 @@ def test_invert_then_edit(tmp_path):
     assert Image.open("again.png").tobytes() == Image.open("edited.png").tobytes()
 
 
+def test_an_inversion_with_a_decoder_of_its_own(capfd, tmp_path):
+    assert main(["sample", "--seed", "3", "--out", "s", "--override", "generator.seed=1", *TOY]) == 0
+    assert main(["invert", "s/seed3.png", "--inverter", "pivotal", "--out", "out", *TOY]) == 0
+    assert main(["edit", "out/seed3.npz", "--out", "same.png", "--save-latents", "again.npz", *TOY[:2]]) == 0
+    assert Image.open("same.png").tobytes() == Image.open("out/seed3.png").tobytes()
+    assert main(["edit", "again.npz", "--out", "again.png", *TOY[:2]]) == 0
+    assert Image.open("again.png").tobytes() == Image.open("same.png").tobytes()
+    capfd.readouterr()
+    other = ["--override", "generator.seed=1", *TOY[:2]]
+    assert main(["edit", "out/seed3.npz", "--out", "other.png", *other]) == 1
+    assert "would show another picture" in capfd.readouterr().err
+    assert not Path("other.png").exists()
+    assert main(["edit", "out/seed3.npz", "--out", "x.png", "--save-latents", "x.npy", *TOY[:2]]) == 1
+    assert "save them as .npz" in capfd.readouterr().err
+
+
 def test_the_domain_comes_from_the_latents_file():
     assert main(["sample", "--seed", "3", "--out", "s", *TOY]) == 0
     configs = TOY[:2]

@@ -1,8 +1,15 @@
 """Every inverter keeps the contract; the optimiser improves and leaves the generator alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from examples import settings
+from examples.inverters import optimize
+from examples.inverters.optimize import OFFLINE
 
+import latents
+from backends.decoders import Decoder, DecoderError
 from backends.generators import Generator
 from backends.generators.toy import Toy
 from backends.inverters import Inverter
@@ -10,17 +17,19 @@ from backends.inverters._linear_head import LinearHead
 from backends.inverters._space import Space
 from backends.inverters.optimize import Optimize
 from config import ConfigError, checked
+from latents import LatentsError
 from plugins import find, names
 
-OFFLINE = {"pixel": 8.0, "delta": 0.1, "prior": 0.05}  # without the terms that need weights
-SETTINGS = {"optimize": {"losses": OFFLINE, "steps": 6, "finish": 2, "every": 2, "resolution": 32}}
-WITHOUT_TRAINING = [name for name in names(Inverter) if name in ("mean", "optimize")]
+SETTINGS = optimize.settings(None, None)  # of the optimiser, without terms that need weights
 
 
 class Shortcut(Toy):
-    """A toy with features: its picture at half the side, of which one colour is missing."""
+    """A toy with a short cut: its maps are its picture at half the side, of which one colour is missing."""
 
-    def features(self, latents):
+    cut_layer = 3
+
+    def activations(self, latents, layer):
+        assert layer == self.cut_layer
         return torch.nn.functional.avg_pool2d(super().synthesize(latents), 2)[:, :2]
 
 
@@ -43,17 +52,88 @@ def distance(inversion, photo):
     return (inversion.generator.synthesize(inversion.latents) - photo).square().mean().item()
 
 
-@pytest.mark.parametrize("name", WITHOUT_TRAINING)
-def test_the_last_inversion_is_the_result(name, toy, photo):
-    inversions = list(checked(find(Inverter, name), SETTINGS.get(name, {})).invert(photo, toy))
+@pytest.fixture
+def deep():
+    """As many layers as the examples' encoders answer with."""
+    return Toy(layers=14)
+
+
+def example(name, folder, generator):
+    return checked(find(Inverter, name), settings("inverters", name, folder, generator))
+
+
+@pytest.mark.parametrize("name", names(Inverter))
+def test_the_last_inversion_is_the_result(name, deep, tmp_path):
+    photo = deep.synthesize(deep.sample([3]))
+    inversions = list(example(name, tmp_path, deep).invert(photo, deep))
     assert inversions[-1].step == inversions[-1].steps
-    assert [inversion.step for inversion in inversions] == sorted(
-        {inversion.step for inversion in inversions}
-    )
+    assert len({inversion.steps for inversion in inversions}) == 1
+    steps = [inversion.step for inversion in inversions]
+    assert steps == sorted(set(steps))
     for inversion in inversions:
-        assert inversion.latents.shape == (1, toy.layers, toy.dim)
+        assert inversion.latents.shape == (1, deep.layers, deep.dim)
         assert not inversion.latents.requires_grad
-        assert inversion.generator is toy
+        pictures = inversion.generator.render(inversion.latents)
+        assert pictures.shape == photo.shape
+        assert not pictures.requires_grad
+
+
+@pytest.mark.parametrize("name", names(Inverter))
+def test_one_may_ask_for_another_number_of_steps(name, deep, tmp_path):
+    inverter = example(name, tmp_path, deep)
+    planned = last(inverter.invert(deep.synthesize(deep.sample([3])), deep)).steps
+    asked = last(inverter.invert(deep.synthesize(deep.sample([3])), deep, steps=inverter.steps + 2)).steps
+    assert asked == (planned if inverter.steps == 1 else planned + 2)  # 1: it looks once
+
+
+@pytest.mark.parametrize("name", names(Inverter))
+def test_an_inverter_leaves_the_domains_generator_alone(name, deep, tmp_path):
+    latents = deep.sample([5])
+    before, fingerprint = deep.render(latents), deep.fingerprint
+    found = last(example(name, tmp_path, deep).invert(deep.synthesize(deep.sample([3])), deep))
+    assert torch.equal(deep.render(latents), before)
+    assert deep.fingerprint == fingerprint
+    assert all(not parameter.requires_grad for parameter in deep.parameters().values())
+    own = isinstance(found.generator, Decoder)
+    assert found.generator is deep or own
+    assert (found.generator.fingerprint != fingerprint) == own
+
+
+@pytest.mark.parametrize("name", names(Inverter))
+def test_a_saved_inversion_comes_back_as_the_same_picture(name, deep, tmp_path):
+    found = last(example(name, tmp_path, deep).invert(deep.synthesize(deep.sample([3])), deep))
+    file = tmp_path / "found.npz"
+    latents.save(file, found.latents, "toy", found.generator, ["me.jpg"])
+    saved = latents.load(file)
+    again = saved.decoding(Toy(layers=14))
+    assert again.fingerprint == found.generator.fingerprint
+    assert torch.equal(again.render(saved.values), found.generator.render(found.latents))
+    if isinstance(found.generator, Decoder):
+        with pytest.raises(DecoderError, match="another picture"):
+            saved.decoding(Toy(layers=14, seed=1))
+        with pytest.raises(LatentsError, match="npz"):
+            latents.save(tmp_path / "found.npy", found.latents, "toy", found.generator, [])
+
+
+def test_pivotal_tuning_comes_closer_than_its_pivot(toy, tmp_path):
+    other = Toy(seed=1)  # no latent of the toy draws its pictures
+    photo = other.synthesize(other.sample([3]))
+    inversions = list(example("pivotal", tmp_path, toy).invert(photo, toy))
+    pivot = next(each for each in reversed(inversions) if each.generator is toy)
+    assert distance(inversions[-1], photo) < 0.8 * distance(pivot, photo)
+    assert torch.equal(inversions[-1].latents, pivot.latents)
+
+
+def test_the_locality_regulariser_holds_the_rest_still(toy, tmp_path):
+    photo = Toy(seed=1).synthesize(Toy(seed=1).sample([3]))
+    elsewhere = toy.sample([11, 12, 13], 1.0)
+
+    def moved(locality):
+        inverter = replace(example("pivotal", tmp_path, toy), locality=locality, radius=3.0)
+        tuned = last(inverter.invert(photo, toy)).generator
+        return (tuned.render(elsewhere) - toy.render(elsewhere)).square().mean().item()
+
+    assert moved(1.0) < 0.5 * moved(0.0)
 
 
 @pytest.mark.parametrize("generator", [Toy(), Shortcut()])
@@ -86,10 +166,9 @@ def test_results_stay_valid_after_cancelling(toy, photo):
 
 
 def test_the_generator_gets_no_gradients(photo):
-    toy = Toy()
-    toy._affines.requires_grad_()
-    last(Optimize(**SETTINGS["optimize"]).invert(photo, toy))
-    assert toy._affines.grad is None
+    toy = Toy().tunable()
+    last(Optimize(**SETTINGS).invert(photo, toy))
+    assert all(value.requires_grad and value.grad is None for value in toy.parameters().values())
 
 
 def test_it_optimises_where_gradients_are_off(toy, photo):
@@ -100,7 +179,7 @@ def test_it_optimises_where_gradients_are_off(toy, photo):
 
 def test_it_goes_on_from_the_result_of_another_inverter(toy, photo):
     first = {"name": "optimize", "losses": OFFLINE, "steps": 6, "every": 2, "resolution": 32}
-    inverter = checked(Optimize, {**SETTINGS["optimize"], "start": first})
+    inverter = checked(Optimize, {**SETTINGS, "start": first})
     inversions = list(inverter.invert(photo, toy))
     assert [each.steps for each in inversions] == [12] * len(inversions)
     steps = [each.step for each in inversions]
@@ -116,7 +195,7 @@ def test_it_goes_on_from_the_result_of_another_inverter(toy, photo):
 
 def test_a_seed_names_one_run(toy, photo):
     def found(seed):
-        settings = {**SETTINGS["optimize"], "start": "random", "seed": seed}
+        settings = {**SETTINGS, "start": "random", "seed": seed}
         return last(Optimize(**settings).invert(photo, toy)).latents
 
     assert torch.equal(found(1), found(1))
@@ -126,7 +205,7 @@ def test_a_seed_names_one_run(toy, photo):
 @pytest.mark.parametrize("generator", [Toy(), Shortcut()])
 def test_images_of_a_batch_are_inverted_independently(generator):
     photos = generator.synthesize(generator.sample([3, 4]))
-    inverter = Optimize(**SETTINGS["optimize"])
+    inverter = Optimize(**SETTINGS)
     together = last(inverter.invert(photos, generator)).latents
     alone = torch.cat([last(inverter.invert(photo[None], generator)).latents for photo in photos])
     assert torch.allclose(together, alone, atol=1e-3)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import latents
+from backends.generators.toy import Toy
 from latents import LatentsError
 
 CODES = torch.randn(2, 6, 16, generator=torch.Generator().manual_seed(0))
@@ -16,17 +17,17 @@ CODES = torch.randn(2, 6, 16, generator=torch.Generator().manual_seed(0))
 
 def test_npz_round_trip_keeps_values_and_origin(tmp_path):
     path = tmp_path / "two.npz"
-    latents.save(path, CODES, "toy", "ab" * 32, ["me.jpg", "Zoë.png"])
+    latents.save(path, CODES, "toy", Toy(), ["me.jpg", "Zoë.png"])
     saved = latents.load(path)
     assert torch.equal(saved.values, CODES)
-    assert (saved.domain, saved.fingerprint, saved.names) == ("toy", "ab" * 32, ("me.jpg", "Zoë.png"))
+    assert (saved.domain, saved.fingerprint, saved.names) == ("toy", Toy().fingerprint, ("me.jpg", "Zoë.png"))
     with np.load(path, allow_pickle=False) as plain:
         assert plain["latents"].dtype == np.float32
 
 
 def test_npy_round_trip_and_bytes(tmp_path):
     path = tmp_path / "two.npy"
-    latents.save(path, CODES, "toy", "", [])
+    latents.save(path, CODES, "toy", Toy(), [])
     assert torch.equal(latents.load(path).values, CODES)
     assert torch.equal(latents.load(path.read_bytes()).values, CODES)
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from backends import Cut
 from backends.generators.mobilestylegan import MobileStyleGAN
+from backends.kernels.separable_reference import Plain
 from backends.networks.mobilestylegan import Synthesis, inverse_haar
 from backends.networks.mobilestylegan_fast import FastSynthesis
 
@@ -48,7 +50,7 @@ def test_the_inverse_haar_transform_of_constant_bands():
 def test_the_fast_path_draws_the_same_pictures(network, latents, compiled):
     with torch.no_grad():
         expected = network(latents)
-    fast = FastSynthesis(network, compiled, torch.float32)
+    fast = FastSynthesis(network, compiled)
     assert close(fast(latents), expected)
     assert close(fast(latents, preview=True), functional.avg_pool2d(expected, 2))
 
@@ -59,30 +61,87 @@ def test_threads_share_the_rows(network, latents, compiled, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        assert close(FastSynthesis(network, compiled, torch.float32)(latents), network(latents))
+        assert close(FastSynthesis(network, compiled)(latents), network(latents))
     finally:
         torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("compiled", WAYS)
 def test_whatever_row_changes_the_picture_is_as_if_drawn_anew(network, latents, compiled):
-    fast, latent = FastSynthesis(network, compiled, torch.float32), latents[:1].clone()
+    fast, latent = FastSynthesis(network, compiled), latents[:1].clone()
     last = fast(latent)
     for row in range(network.layers):
         latent[0, row] += 1  # in place: what is kept must not be the caller's own tensor
         picture = fast(latent)
-        assert torch.equal(picture, FastSynthesis(network, compiled, torch.float32)(latent)), f"row {row}"
+        assert torch.equal(picture, FastSynthesis(network, compiled)(latent)), f"row {row}"
         assert not torch.equal(picture, last), f"row {row}"
         last = picture
     assert torch.equal(fast(latent), last)
 
 
+def computed(fast: FastSynthesis, monkeypatch) -> list[int]:
+    """The blocks that are computed from now on, in order."""
+    blocks: list[int] = []
+    stages = fast.chain().stages
+    block, picture = stages.block, stages.picture
+    monkeypatch.setattr(stages, "block", lambda i, *rest, **more: blocks.append(i) or block(i, *rest, **more))
+    if isinstance(stages, Plain):  # whose picture calls the last block
+        return blocks
+    last = len(stages.synthesis.blocks) - 1
+    monkeypatch.setattr(stages, "picture", lambda *rest: blocks.append(last) or picture(*rest))
+    return blocks
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_a_cut_is_resumed_where_it_was_made(network, latents, compiled):
+    """At every layer, with maps of another latent, and as a preview; what is kept for drags stays right."""
+    fast = FastSynthesis(network, compiled)
+    for layer in range(network.layers):
+        with torch.no_grad():
+            expected = network.cut(latents, layer)
+            picture = network.resume(expected, latents.flip(0))
+            preview = network.resume(expected, latents.flip(0), preview=True)
+        cut = fast.cut(latents, layer)
+        before = cut.maps.clone()
+        assert close(cut.maps, expected.maps), layer
+        assert close(fast.resume(cut, latents.flip(0)), picture), layer
+        assert close(fast.resume(cut, latents.flip(0), preview=True), preview), layer
+        assert close(fast(latents), network(latents)), layer
+        assert torch.equal(cut.maps, before), "maps are the caller's own"
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_resuming_computes_no_more_than_a_drag_behind_the_cut(network, latents, compiled, monkeypatch):
+    fast, latent = FastSynthesis(network, compiled), latents[:1].clone()
+    cut = fast.cut(latent, 3)
+    shown = fast(latent)
+    blocks = computed(fast, monkeypatch)
+    fast.resume(Cut(3, cut.maps + 1), latent)
+    assert blocks == [1, 2]
+    del blocks[:]
+    assert torch.equal(fast(latent), shown)  # what is kept is still there, and not of the other maps
+    assert blocks == [2]
+    del blocks[:]
+    assert torch.equal(fast.cut(latent, 3).maps, cut.maps)
+    assert blocks == []
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_the_fast_path_sees_changed_weights(network, latents, compiled):
+    changed = copy.deepcopy(network)
+    fast = FastSynthesis(changed, compiled)
+    fast(latents)
+    for value in changed.parameters():
+        value.mul_(1.1)
+        assert close(fast(latents), changed(latents))
+    changed.head.weight = torch.nn.Parameter(changed.head.weight + 0.1, requires_grad=False)
+    assert close(fast(latents), changed(latents))
+
+
 def test_only_stages_with_changed_rows_are_computed(network, latents, monkeypatch):
-    fast, latent = FastSynthesis(network, False, torch.float32), latents[:1].clone()
+    fast, latent = FastSynthesis(network, False), latents[:1].clone()
     fast(latent)
-    blocks = []
-    plain = fast._stages.block
-    monkeypatch.setattr(fast._stages, "block", lambda i, x, rows: blocks.append(i) or plain(i, x, rows))
+    blocks = computed(fast, monkeypatch)
     latent[0, 5] += 1  # of block 1 of three; the last one belongs to the picture
     fast(latent)
     assert blocks == [1, 2]
@@ -90,23 +149,17 @@ def test_only_stages_with_changed_rows_are_computed(network, latents, monkeypatc
 
 @pytest.mark.parametrize("compiled", WAYS)
 def test_a_failed_picture_leaves_nothing_wrong_behind(network, latents, compiled, monkeypatch):
-    fast = FastSynthesis(network, compiled, torch.float32)
+    fast = FastSynthesis(network, compiled)
     first = fast(latents[:1])
     with monkeypatch.context() as patch:
-        patch.setattr(fast._stages, "block", lambda *_: 1 / 0)
+        patch.setattr(fast.chain().stages, "block", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             fast(latents[1:])
     assert torch.equal(fast(latents[:1]), first)
 
 
-def test_bfloat16_is_close(network, latents):
-    picture = FastSynthesis(network, False, torch.bfloat16)(latents)
-    assert picture.dtype == torch.float32
-    assert close(picture, network(latents), 0.1)
-
-
 def test_a_copy_follows_its_own_weights(network, latents):
-    fast = FastSynthesis(network, False, torch.float32)
+    fast = FastSynthesis(network, False)
     before = fast(latents[:1])
     other = copy.deepcopy(fast)
     other.synthesis.head.bias += 1

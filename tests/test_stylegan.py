@@ -1,6 +1,5 @@
 """StyleGAN generators: the fast path is the plain one, gradients flow, rows do what affines() says."""
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +8,8 @@ from synthetic_checkpoints import nvidia, stylegan1
 from backends.checkpoints import CheckpointError
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
-from backends.networks import resampling, stylegan2_fast, winograd
+from backends.kernels import winograd_reference
+from backends.networks import resampling, stylegan2_fast
 from backends.networks import stylegan1 as first
 from backends.weights import WeightsError
 
@@ -43,7 +43,7 @@ def test_the_fast_path_equals_the_definition(two):
 @pytest.mark.parametrize("share", [1e9, 0], ids=["at once", "in blocks"])
 def test_compiled_convolutions_in_the_generator(channels, share, tmp_path, monkeypatch):
     """Widths that the kernels take, and levels behind them that they do not; pictures share the memory."""
-    compiled = pytest.importorskip("backends.networks._winograd_compiled")
+    compiled = pytest.importorskip("backends.kernels.winograd")
     monkeypatch.setattr(compiled, "AT_ONCE", share)
     monkeypatch.setattr(stylegan2_fast, "SIDE", 16)
     torch.save(nvidia(channels, DIM), tmp_path / "wide.pt")
@@ -53,77 +53,23 @@ def test_compiled_convolutions_in_the_generator(channels, share, tmp_path, monke
     latents = torch.randn(3, generator.layers, DIM)
     close(generator.render(latents), generator.synthesize(latents), 1e-4)
     close(generator.render(latents[:1]), generator.synthesize(latents[:1]), 1e-4)
-    close(generator.render(latents, preview=True), generator._fast(latents, 4))
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("factor", [1, 2])
-@pytest.mark.parametrize(("side", "inputs", "outputs"), [(16, 32, 64), (32, 64, 32), (64, 32, 32)])
-def test_compiled_winograd_is_the_convolution(side, inputs, outputs, factor, threads, monkeypatch):
-    compiled = pytest.importorskip("backends.networks._winograd_compiled")
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    x, scales = torch.randn(1, inputs, side, side), torch.rand(inputs)
-    weight = torch.randn(outputs * factor**2, inputs, 3, 3)
-    gains, bias, slope = torch.rand(3, outputs)
-    noise = torch.randn(side * factor, side * factor)
-    y = F.conv2d(x * scales[:, None, None], weight, padding=1).view(factor, factor, outputs, side, side)
-    y = y.permute(2, 3, 0, 4, 1).reshape(1, outputs, side * factor, side * factor)
-    y = y * gains[:, None, None] + bias[:, None, None] + noise
-    expected = torch.where(y > 0, y, y * slope[:, None, None])
-    numbers = [compiled.flat(each) for each in (gains, bias, slope, noise)]
-    out = compiled.Picture(outputs, side * factor)
-    convolution = compiled.Convolution(weight, factor)
-    arguments = compiled.Picture.of(x), compiled.flat(scales), compiled.Activation(*numbers, side * factor)
-    for share in (1e9, 0):  # all at once, in blocks
-        monkeypatch.setattr(compiled, "AT_ONCE", share)
-        out.inside.fill_(torch.nan)
-        convolution(*arguments, out)
-        close(out.tensor(), expected, 3e-5)
-    image, weight, bias = torch.randn(1, 3, *noise.shape), torch.randn(3, outputs), torch.randn(3)
-    coloured = image + F.conv2d(expected, weight[:, :, None, None], bias)
-    convolution(*arguments, None, compiled.Colours.of(weight, bias, image))  # into the image alone
-    close(image, coloured, 3e-5)
-
-
-@pytest.mark.parametrize("share", [1e9, 0], ids=["at once", "in blocks"])
-def test_compiled_winograd_halves_pictures(share, monkeypatch):
-    """A stride of two, and part of a picture's channels as input."""
-    compiled = pytest.importorskip("backends.networks._winograd_compiled")
-    monkeypatch.setattr(compiled, "AT_ONCE", share)
-    x, weight, bias = torch.randn(1, 96, 32, 32), torch.randn(96, 64, 3, 3), torch.randn(96)
-    ones, zeros = np.ones(96, np.float32), np.zeros(16, np.float32)
-    picture, out = compiled.Picture.of(x).part(32, 96), compiled.Picture(96, 16)
-    activation = compiled.Activation(ones, bias.numpy(), ones, zeros, 0)
-    compiled.Convolution(weight, compiled.HALVING)(picture, ones, activation, out)
-    close(out.tensor(), F.conv2d(x[:, 32:], weight, bias, stride=2, padding=1))
-    close(picture.tensor(), x[:, 32:])
+    plain = generator._network
+    with torch.no_grad():
+        for layer in range(generator.layers):
+            cut, expected = generator.cut(latents, layer), plain.cut(latents, layer)
+            close(cut.maps, expected.maps, 1e-4)
+            close(generator.resume(cut, latents), plain(latents), 1e-4)
+            preview = plain.resume(expected, latents, preview=True)
+            close(generator.resume(cut, latents, preview=True), preview, 1e-4)
 
 
 def test_without_numba_torch_does_it(two, monkeypatch):
-    monkeypatch.setattr(winograd, "compiled", lambda: None)
+    monkeypatch.setattr(winograd_reference, "compiled", lambda: None)
     monkeypatch.setattr(stylegan2_fast, "SIDE", 4)
-    monkeypatch.setattr(winograd, "CHANNELS", 1)
-    monkeypatch.setattr(winograd, "SIDE", 8)
+    monkeypatch.setattr(winograd_reference, "CHANNELS", 1)
+    monkeypatch.setattr(winograd_reference, "SIDE", 8)
     latents = torch.randn(1, two.layers, DIM)
     close(two.render(latents), two.synthesize(latents), 1e-4)
-
-
-@pytest.mark.parametrize(("side", "inputs", "outputs"), [(4, 3, 5), (8, 16, 8), (40, 7, 4)])
-def test_winograd_is_the_convolution(side, inputs, outputs):
-    x, weight = torch.randn(1, inputs, side, side), torch.randn(outputs, inputs, 3, 3)
-    close(winograd.convolve(x, winograd.transform(weight)), F.conv2d(x, weight, padding=1), 3e-5)
-
-
-def test_polyphase_is_upsampling_in_one_convolution():
-    x, weight = torch.randn(1, 3, 8, 8), torch.randn(5, 3, 3, 3)
-    y = resampling.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1)
-    kernels = winograd.polyphase(weight, resampling.FILTER)
-    close(
-        F.pixel_shuffle(
-            F.conv2d(x, kernels, padding=1).view(4, 5, 8, 8).transpose(0, 1).reshape(1, 20, 8, 8), 2
-        ),
-        y,
-    )
 
 
 def test_preview_is_half_the_size_of_the_same_picture(two):

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from backends import Latents, device
 from backends.generators import Generator
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 from config import ConfigError
 from directions import on_layers, parse_layers
 from directions._statistics import spread

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from backends import Images
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
-from backends.networks.layout import Layout, enlarged
+from backends.networks.eigenpictures import Layout, enlarged
 from backends.networks.linear_encoder import LinearEncoder
 from training.transfer import affine, fit_head, haar
 

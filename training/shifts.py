@@ -20,7 +20,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from backends.generators import Generator
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 from directions._statistics import statistics
 from directions._warps import Warps
 from plugins import build

@@ -18,7 +18,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from backends.generators import Generator
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 from config import ConfigError
 from directions._stored import Stored, write
 from directions._transforms import NAMES, transformed

@@ -10,6 +10,7 @@ import gradio as gr
 
 from backends.aligners import AlignmentError
 from backends.checkpoints import CheckpointError
+from backends.decoders import DecoderError
 from backends.photos import PhotoError
 from backends.weights import WeightsError
 from config import ConfigError
@@ -29,6 +30,7 @@ USER_ERRORS = (
     AlignmentError,
     CheckpointError,
     ConfigError,
+    DecoderError,
     LatentsError,
     LinkError,
     PhotoError,

@@ -13,6 +13,8 @@ import gradio as gr
 import torch
 
 import latents as latent_files
+from backends.decoders import DecoderError, Stored
+from backends.inverters import Inversion
 from backends.weights import WeightsError
 from config import ConfigError
 from editor import Edit
@@ -60,8 +62,7 @@ class Saving:
         inversion = work.inversion(self.models.editor(visit.domain))
         both = torch.cat([self.models.edited(visit.domain, work), inversion.latents])
         buffer = io.BytesIO()
-        fingerprint = inversion.generator.fingerprint
-        latent_files.save(buffer, both, visit.domain, fingerprint, ["edited", "inverted"])
+        latent_files.save(buffer, both, visit.domain, inversion.generator, ["edited", "inverted"])
         return _download(visit, work, "npz", "application/octet-stream", buffer)
 
     def open_file(self, visit: Visit, path: str | None) -> Update:
@@ -71,11 +72,15 @@ class Saving:
         saved = latent_files.load(Path(path))
         name = saved.domain if saved.domain in self.models.domains else visit.domain
         editor = self.models.editor(name)
-        with self.models.lock:
+        place = saved.names.index("inverted") if "inverted" in saved.names else 0
+        with self.models.lock:  # what a generator is like may be known only from its weights
             codes = latent_files.fit(saved.values, editor.generator.layers, editor.generator.dim)
             own = saved.fingerprint in ("", editor.generator.fingerprint)
-        place = saved.names.index("inverted") if "inverted" in saved.names else 0
-        work = Work(codes[place : place + 1].to(editor.generator.mean()))
+            values, decoder = (
+                codes[place : place + 1].to(editor.generator.mean()),
+                saved.decoding(editor.generator),
+            )
+        work = Work.of(editor, Inversion(values, decoder))
         visit.show(name, work, self.models.panel(name))
         text = "Latent opened. Drag a slider to edit it." if own else OTHER_MODEL
         return {**views.settings(self.models, visit), **views.work(self.models, visit, text)}
@@ -131,7 +136,7 @@ class Saving:
                 yield from self._open_seed(visit, read_seed_link(asked))
             else:
                 yield from self.domain.choose(visit, first)
-        except (ShareError, LinkError, LatentsError, WeightsError) as error:
+        except (ShareError, LinkError, LatentsError, DecoderError, WeightsError) as error:
             if isinstance(error, WeightsError):  # of another domain, or there is nothing to be shown
                 first = next(iter(self.models.domains))
             for update in self.domain.choose(visit, first):
@@ -148,11 +153,13 @@ class Saving:
         with self.models.lock:  # what a generator is like may be known only from its weights
             if shared.latents.shape[1:] != (editor.generator.layers, editor.generator.dim):
                 raise ShareError("This picture was made with another model, which this server no longer has.")
+            delta = {name: torch.from_numpy(array) for name, array in shared.delta.items()}
+            decoder = Stored(shared.fingerprint, shared.decoder, delta).restored(editor.generator)
             values = torch.from_numpy(shared.latents).to(editor.generator.mean())
             remarks = [] if shared.fingerprint == editor.generator.fingerprint else [OTHER_MODEL]
         until = time.strftime("%d %B %Y", time.gmtime(shared.expires))
         text = f"A shared picture (until {until}). Its sliders are yours to move."
-        work = Work(values, edit=shared.edit)
+        work = replace(Work.of(editor, Inversion(values, decoder)), edit=shared.edit)
         visit.link = identity
         update = self._opened(visit, shared.domain, work, _panel(shared.panel), remarks, text)
         yield {**update, "delete": gr.Button(visible=identity in (tokens or {}))}
@@ -202,8 +209,10 @@ class Saving:
     def _record(self, visit: Visit, work: Work) -> Shared:
         inversion = work.inversion(self.models.editor(visit.domain))
         panel = {**asdict(visit.panel), "keep": ", ".join(visit.panel.keep)}
-        latents = inversion.latents.cpu().float().numpy()
-        return Shared(visit.domain, inversion.generator.fingerprint, latents, dict(work.edit), panel)
+        latents, stored = inversion.latents.cpu().float().numpy(), Stored.of(inversion.generator)
+        delta = {name: tensor.cpu().numpy() for name, tensor in (stored.delta or {}).items()}
+        edit = dict(work.edit)
+        return Shared(visit.domain, stored.fingerprint, latents, edit, panel, stored.decoder, delta)
 
 
 def _download(visit: Visit, work: Work, ending: str, kind: str, buffer: io.BytesIO) -> Update:

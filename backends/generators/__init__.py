@@ -6,15 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Backend, Images, Latents, device
-from config import ConfigError
+from backends import Backend, Cut, Images, Latents, device
+
+__all__ = ["Cut", "Generator"]
 
 
 class Generator(Backend, ABC):
     """Fields of a concrete generator are its YAML settings; weights load on first use, never before."""
 
     size: int  # side of the square output, pixels
-    layers: int  # style vectors per image (rows of W+)
+    layers: int  # style vectors per image (layers of W+)
     dim: int  # length of one style vector; also of z unless z_dim says otherwise
     truncation: float  # psi of sampled latents: 0 = always the mean, 1 = the full distribution
 
@@ -36,21 +37,48 @@ class Generator(Backend, ABC):
     def synthesize(self, latents: Latents) -> Images:
         """Full-size pictures, differentiable in `latents`."""
 
-    def features(self, latents: Latents) -> Float[Tensor, "n channels side side"] | None:
-        """Maps inside the network that cost a fraction of a picture and in which it is nearly linear.
+    @property
+    def cut_layer(self) -> int:
+        """A good layer to stop at: cheap to reach, and the picture is nearly linear in its feature maps.
 
-        Differentiable. Lets an optimiser take most of its steps without the expensive last layers; None, if
-        there is no such short cut.
+        The last layer, unless the generator is slow enough for a short cut to pay.
         """
-        return None
+        return self.layers - 1
+
+    @abstractmethod
+    def cut(self, latents: Latents, layer: int) -> Cut:
+        """The feature maps right after what `layer` of the latents sets; later layers do not matter.
+
+        Differentiable with gradients on; under `torch.no_grad()` on the fast path. Only the network up to
+        there is computed. Raises IndexError if there is no such layer.
+        """
+
+    @abstractmethod
+    def resume(self, cut: Cut, latents: Latents, preview: bool = False) -> Images:
+        """The picture, from where `cut` stopped: resume(cut(w, k), w) == synthesize(w) for every layer k.
+
+        Of the latents only the layers behind the cut are read; `cut.maps` may be others than `cut` returned.
+        Differentiable in both and, under `torch.no_grad()`, fast, like `cut`. `preview` as in `render`.
+        """
 
     def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
-        """Maps inside the network right after what row `layer` of the latents sets; later rows do not matter.
+        """The feature maps alone, for direction sources that look inside a generator."""
+        return self.cut(latents, layer).maps
 
-        Differentiable; only the network up to there is computed. For sources of directions that look inside a
-        generator (LatentCLR, GANSpace, steerability); optional. Raises ConfigError where there are none.
+    @abstractmethod
+    def parameters(self) -> dict[str, Tensor]:
+        """The trainable tensors by name: those that make pictures of latents.
+
+        The mapping network is not among them, so that latents mean the same to all tuned copies.
         """
-        raise ConfigError(f"generator {type(self).__name__} shows no maps from inside its network")
+
+    @abstractmethod
+    def tunable(self) -> "Generator":
+        """An independent copy whose `parameters()` require gradients.
+
+        Its pictures follow its weights; the fast path sees every change but those made through `Tensor.data`.
+        Its `fingerprint` is the original's as long as the weights are the same, else a hash of the weights.
+        """
 
     @abstractmethod
     def affines(self) -> list[Float[Tensor, "styles dim"]]:

@@ -1,34 +1,26 @@
 """What the StyleGAN plugins share: weights from anywhere, loaded on first use; sizes come from the file."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor
 
-from backends import Images, Latents, cache, checkpoints, device, weights
-from backends.generators import Generator
+from backends import cache, checkpoints, weights
+from backends.generators._network import NetworkGenerator
 
 SUFFIXES = (".pt", ".pth", ".pkl", ".bin", ".safetensors", ".ckpt", ".tar")
 
 
 @dataclass
-class StyleGAN(Generator):
+class StyleGAN(NetworkGenerator):
     """Subclasses say which network reads the weights."""
 
-    weights: str = ""  # an entry of backends/weights.yaml, or the path of a checkpoint in any public layout
+    weights: str = ""  # an entry of backends/weights.yaml, or the path of a checkpoint in any public format
     truncation: float = 0.7
 
     def required(self) -> list[str]:
         return [] if self._file else [self.weights]
-
-    @property
-    @abstractmethod
-    def _network(self) -> Any:
-        """The network, loaded once."""
 
     @cached_property
     def _file(self) -> Path | None:
@@ -57,14 +49,5 @@ class StyleGAN(Generator):
         return self._network.mapping[0].in_features
 
     @cached_property
-    def fingerprint(self) -> str:
+    def _published(self) -> str:
         return cache.digest(self._file.absolute()) if self._file else weights.fingerprint(self.weights)
-
-    def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
-        return self._network.rows(z.to(device()))
-
-    def synthesize(self, latents: Latents) -> Images:
-        return self._network(latents)
-
-    def mean(self) -> Float[Tensor, "1 layers dim"]:
-        return self._network.mean.expand(self.layers, -1)[None].clone()

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from backends import Images, Latents, device, weights
-from backends.generators import Generator
+from backends.generators._network import NetworkGenerator
 from backends.networks.mobilestylegan import MobileStyleGAN as Network
-from backends.networks.mobilestylegan import activations
+from backends.networks.mobilestylegan import Synthesis
 from backends.networks.mobilestylegan_fast import FastSynthesis
 
 
 @dataclass
-class MobileStyleGAN(Generator):
+class MobileStyleGAN(NetworkGenerator):
     """Runs on a processor: 8 million weights, 7 billion multiplications a picture."""
 
     weights: str = "mobilestylegan_ffhq"  # entry of backends/weights.yaml
@@ -28,7 +26,12 @@ class MobileStyleGAN(Generator):
         return [self.weights]
 
     @property
-    def fingerprint(self) -> str:
+    def cut_layer(self) -> int:
+        """Where maps have 128 pixels: about an eighth of a picture's time, there and back."""
+        return 15
+
+    @property
+    def _published(self) -> str:
         return weights.fingerprint(self.weights)
 
     @cached_property
@@ -37,32 +40,17 @@ class MobileStyleGAN(Generator):
         network.load_state_dict(weights.state(self.weights))
         return network.requires_grad_(False).eval().to(device())
 
+    @property
+    def _plain(self) -> Synthesis:
+        return self._network.synthesis
+
     @cached_property
     def _fast(self) -> FastSynthesis:
         return FastSynthesis(self._network.synthesis)
 
-    def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
-        return self._network.mapping(z)[:, None].repeat(1, self.layers, 1)
-
-    def synthesize(self, latents: Latents) -> Images:
-        return self._network.synthesis(latents)
-
-    def features(self, latents: Latents) -> Float[Tensor, "n channels side side"]:
-        """The 128-pixel maps: about an eighth of a picture's time, there and back."""
-        return self.activations(latents, 15)
-
-    def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
-        return activations(self._network.synthesis, latents, layer)
-
-    def affines(self) -> list[Float[Tensor, "styles dim"]]:
-        return [modulation.weight for modulation in self._network.synthesis.modulations]
-
-    def mean(self) -> Float[Tensor, "1 layers dim"]:
-        return self._network.mapping.mean.repeat(1, self.layers, 1)
-
     @torch.no_grad()
     def render(self, latents: Latents, preview: bool = False) -> Images:
-        """Pictures, or half-size previews; stages of the network whose rows did not change are not repeated.
+        """Pictures, or half-size previews; stages whose layers did not change are not computed again.
 
         A preview pixel is the mean of four. It saves little time here, because the last convolutions work at
         512 pixels either way, but leaves a quarter of the pixels to encode and to send.

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import backends
-from backends import Images, Latents, checkpoints, rows, weights
+from backends import Images, Latents, checkpoints, layer_map, weights
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.networks import encoders
@@ -76,7 +76,7 @@ class Encoder(Inverter):
 
     def _check(self, network: nn.Module, generator: Generator) -> None:
         """Refuses, before any work, an encoder for another generator. Raises ConfigError."""
-        known = {1, generator.layers} | {a for a, b in rows.ROW_MAPS if b == generator.layers}
+        known = {1, generator.layers} | {a for a, b in layer_map.LAYER_MAPS if b == generator.layers}
         if network.rows not in known or network.dim != generator.dim:
             raise ConfigError(
                 f"the encoder gives {network.rows} rows of {network.dim} numbers; this generator needs "
@@ -85,10 +85,10 @@ class Encoder(Inverter):
 
 
 def _driving(latents: Latents, generator: Generator) -> Latents:
-    adapted = rows.adapted(latents, generator.layers)
+    adapted = layer_map.adapted(latents, generator.layers)
     assert adapted is not None  # `_check` has seen the number of rows
     return adapted
 
 
-def _enlarged(images: Images) -> Images:
+def _enlarged(images: Images) -> Float[Tensor, "n 3 256 256"]:
     return F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)

@@ -14,7 +14,7 @@ from backends.generators import Generator
 from backends.inverters import Inversion, Inverter, begun, starting
 from backends.inverters._linear_head import LinearHead
 from backends.inverters._space import Space
-from backends.memory import kept_heap
+from backends.malloc import kept_heap
 
 BETAS = (0.9, 0.99)  # of Adam; a short memory of squares, for short runs
 
@@ -122,6 +122,7 @@ class _Search:
             self.space = Space.of(generator)
             coordinates = self.space.coordinates(start.detach())
         self.head = LinearHead()
+        self.shortcut = generator.cut_layer < generator.layers - 1
         self.base = coordinates.mean(1, keepdim=True).requires_grad_()  # (n, 1, dim)
         self.deltas = (coordinates - self.base.detach()).requires_grad_()  # (n, layers, dim)
         self.memory = [(torch.zeros_like(x), torch.zeros_like(x)) for x in (self.base, self.deltas)]
@@ -135,9 +136,10 @@ class _Search:
         with torch.enable_grad():
             coordinates = self.base + self.deltas
             latents = self.space.latents(coordinates)
-            last = step >= self.steps - settings.finish
-            features = None if last else self.generator.features(latents)
-            picture = self.generator.synthesize(latents) if features is None else self.head.picture(features)
+            if step >= self.steps - settings.finish or not self.shortcut:
+                picture = self.generator.synthesize(latents)
+            else:
+                picture = self.head.picture(self.generator.activations(latents, self.generator.cut_layer))
             loss = self.objective.total(self.objective.terms(picture, coordinates)).sum()
             gradients = torch.autograd.grad(loss, [self.base, self.deltas])
         rate = settings.learning_rate * settings.schedule(step, self.steps)
@@ -161,9 +163,7 @@ class _Search:
         self.terms = {
             name: torch.where(better, term, self.terms.get(name, term)) for name, term in terms.items()
         }
-        if step < self.steps - self.settings.finish:
-            features = self.generator.features(latents)
-            if features is not None:
-                self.head.fit(features, picture)
+        if self.shortcut and step < self.steps - self.settings.finish:
+            self.head.fit(self.generator.activations(latents, self.generator.cut_layer), picture)
         means = {name: float(term.mean()) for name, term in self.terms.items()}
         return Inversion(self.best.clone(), self.generator, before + step, before + self.steps, means)

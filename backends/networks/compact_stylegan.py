@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backends.networks.layout import Layout, enlarged
+from backends import Cut, Images
+from backends.networks.eigenpictures import Layout, enlarged
 from backends.networks.linear_encoder import SIDE
 from backends.networks.mobilestylegan import (
     BASE,
@@ -163,6 +164,28 @@ class CompactStyleGAN(nn.Module):
             if row == 3 * LAID and self.layout is not None and self.injection is not None:
                 x = x + self.injection(functional.pixel_unshuffle(self.layout(latents[:, 0]), 2))
         return x
+
+    def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """Stopped after `layer`; eigenpictures and the last block's input draw the picture so far."""
+        skip = None if self.layout is None else self.layout(latents[:, 0])
+        return self._advanced(Cut(0, self.first(latents[:, 0]), skip), latents, layer)
+
+    def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """The picture behind a cut, always in full size."""
+        cut = self._advanced(cut, latents, self.layers - 1)
+        picture = inverse_haar(cut.maps).contiguous()
+        return picture if cut.skip is None else picture + enlarged(cut.skip, self.size)
+
+    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        x, skip = cut.maps, cut.skip
+        for row in range(cut.layer + 1, layer + 1):
+            if row == self.layers - 4 and self.base is not None:
+                low = functional.interpolate(inverse_haar(self.base(x)), scale_factor=2)
+                skip = low if skip is None else enlarged(skip, self.size) + low
+            x = after_row(self, x, latents, row)
+            if row == 3 * LAID and skip is not None and self.injection is not None:
+                x = x + self.injection(functional.pixel_unshuffle(skip, 2))
+        return Cut(layer, x, skip)
 
     def synthesize(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
         """W+ -> pictures, about [-1, 1]."""

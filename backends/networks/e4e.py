@@ -5,8 +5,6 @@ Parameters have the names of the public files, so that these load strictly. What
 is told from the weights: heads with four, five or six halvings read the maps of 16, 32 or 64 pixels (ReStyle
 has only the first), and ReStyle's input has six channels, the photograph and the current reconstruction. That
 e4e's heads add to the first one's vector, while pSp's are independent, is not: `deltas` says it.
-
-This is the definition, differentiable and trainable; `e4e_fast.py` computes the same faster.
 """
 
 import math
@@ -84,7 +82,7 @@ class Head(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """Trunk, feature pyramid, one head per row; `widths` are the channels of the stem and the four stages."""
+    """Trunk, feature pyramid, one head per layer; `widths`: channels of the stem and the four stages."""
 
     def __init__(
         self, widths: list[int], hidden: list[int], halvings: list[int], dim: int, channels: int, deltas: bool
@@ -134,29 +132,18 @@ class PyramidEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
         """W+ (or what has to be added to the average of W) of pictures in [-1, 1]."""
-        maps = trunk(self.input_layer, self.body, x)
+        x, maps = self.input_layer(x), {}
+        for i, unit in enumerate(self.body):
+            x = unit(x)
+            maps |= {side: x for side, last in TAPS.items() if i == last}
         if max(self.sides) > 16:
-            maps[32] = upsampled(maps[16], maps[32].shape[-1]) + self.latlayer1(maps[32])
-            maps[64] = upsampled(maps[32], maps[64].shape[-1]) + self.latlayer2(maps[64])
+            maps[32] = _enlarged(maps[16], like=maps[32]) + self.latlayer1(maps[32])
+            maps[64] = _enlarged(maps[32], like=maps[64]) + self.latlayer2(maps[64])
         heads = zip(self.styles, self.sides, strict=True)
-        return combined(torch.stack([head(maps[side]) for head, side in heads], 1), self.deltas)
+        w = torch.stack([head(maps[side]) for head, side in heads], 1)
+        # e4e's first head gives w for all layers, the others add to theirs
+        return torch.cat([w[:, :1], w[:, :1] + w[:, 1:]], 1) if self.deltas else w
 
 
-def trunk(
-    input_layer: nn.Module, body: nn.Sequential, x: Float[Tensor, "n channels 256 256"]
-) -> dict[int, Float[Tensor, "n _ _ _"]]:
-    """The maps of each side of TAPS."""
-    x, maps = input_layer(x), {}
-    for i, unit in enumerate(body):
-        x = unit(x)
-        maps |= {side: x for side, last in TAPS.items() if i == last}
-    return maps
-
-
-def upsampled(x: Float[Tensor, "n channels h h"], side: int) -> Float[Tensor, "n channels side side"]:
-    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=True)
-
-
-def combined(rows: Latents, deltas: bool) -> Latents:
-    """The latent of the heads' outputs: e4e's first head gives w for all rows, the others add to theirs."""
-    return torch.cat([rows[:, :1], rows[:, :1] + rows[:, 1:]], 1) if deltas else rows
+def _enlarged(x: Float[Tensor, "n channels _ _"], like: Tensor) -> Float[Tensor, "n channels _ _"]:
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)

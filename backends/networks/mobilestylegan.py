@@ -1,7 +1,7 @@
 """MobileStyleGAN (Belousov, arXiv:2104.04767): StyleGAN2 distilled into separable convolutions and wavelets.
 
-One style vector per layer, as in W+: row 0 sets the first convolution, rows 3i + 1, 3i + 2 and 3i + 3 set
-the upsampling and the two convolutions of block i, the last row sets the output convolution. Demodulation
+Layer 0 of W+ sets the first convolution, layers 3i + 1, 3i + 2 and 3i + 3 set the upsampling and the two
+convolutions of block i, the last layer sets the output convolution. Demodulation
 and noise are constants of the distilled network, so the same latent always gives the same picture.
 """
 
@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from backends import Cut, Images
 
 SLOPE = 0.2  # of every LeakyReLU; unlike StyleGAN2 the synthesis network applies no gain after it
 BASE = 4  # side of the constant input, pixels
@@ -159,24 +161,23 @@ class Synthesis(nn.Module):
         ]
         return [self.first.modulation, *inner, self.head.modulation]
 
-    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
-        x = self.first(latents[:, 0])
-        for i, block in enumerate(self.blocks):
-            x = block(x, latents[:, 3 * i + 1 : 3 * i + 4])
-        return inverse_haar(self.head(x, latents[:, -1]))
+    def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """Feature maps after an upsampling or a convolution; of the last layer the picture's Haar bands."""
+        return self._advanced(Cut(0, self.first(latents[:, 0])), latents, layer)
 
+    def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """The picture behind a cut, or one of half the side, each pixel the mean of four."""
+        bands = self._advanced(cut, latents, self.layers - 1).maps
+        return bands[:, :3] / 2 if preview else inverse_haar(bands)
 
-def activations(
-    network: Any, latents: Float[Tensor, "n layers dim"], layer: int
-) -> Float[Tensor, "n channels side side"]:
-    """Maps after what row `layer` sets: an upsampling, a convolution, or at the last row the picture's bands.
+    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Images:
+        return self.resume(self.cut(latents, 0), latents)
 
-    `network` is a Synthesis, or anything else with its `first`, `blocks` and `head`.
-    """
-    x = network.first(latents[:, 0])
-    for row in range(1, layer + 1):
-        x = after_row(network, x, latents, row)
-    return x
+    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        x = cut.maps
+        for row in range(cut.layer + 1, layer + 1):
+            x = after_row(self, x, latents, row)
+        return Cut(layer, x)
 
 
 def after_row(
@@ -196,3 +197,13 @@ class MobileStyleGAN(nn.Module):
         super().__init__()
         self.mapping = Mapping(dim)
         self.synthesis = Synthesis(channels, dim)
+
+    @property
+    def mean(self) -> Float[Tensor, " dim"]:
+        """Average w, for the truncation trick."""
+        return self.mapping.mean
+
+    @property
+    def affines(self) -> list[Float[Tensor, "styles dim"]]:
+        """What multiplies the vector of each layer of W+."""
+        return [modulation.weight for modulation in self.synthesis.modulations]

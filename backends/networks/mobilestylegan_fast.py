@@ -1,148 +1,134 @@
 """MobileStyleGAN for the screen: without gradients, and nothing is computed twice.
 
-The network is cut into stages, one for the first convolution and one a block. A slider that moves only some
-rows of the latent leaves the stages before them as they are, so their last outputs are kept.
+The network is a chain of stages, one for the first convolution and one a block. A slider that moves only some
+layers of the latent leaves the stages before them as they are, so the last output of each is kept.
 """
 
 import copy
 import logging
 import threading
-from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-from backends.networks.mobilestylegan import SLOPE, Block, SeparableConvolution, Synthesis, inverse_haar
+from backends import Cut, Images
+from backends.kernels.separable_reference import Plain, Stages
+from backends.networks.kept import Kept
+from backends.networks.mobilestylegan import Synthesis, after_row
 
 log = logging.getLogger(__name__)
-
-
-class Stages(ABC):
-    """A way to compute the synthesis network stage by stage; what passes between stages is its own affair."""
-
-    @abstractmethod
-    def first(self, w: Float[Tensor, " dim"]) -> Any:
-        """Stage 0: the convolution of the constant."""
-
-    @abstractmethod
-    def block(self, index: int, x: Any, rows: Float[Tensor, "3 dim"]) -> Any:
-        """Stage index + 1: block `index`, not the last. Valid until the same block is computed again."""
-
-    @abstractmethod
-    def picture(self, x: Any, rows: Float[Tensor, "4 dim"], preview: bool) -> Float[Tensor, "1 3 size size"]:
-        """The last block and the head, of the output of the block before."""
-
-
-class Folded(Stages):
-    """Plain torch: modulation folded into the depthwise weights, channels last, any floating type."""
-
-    def __init__(self, synthesis: Synthesis, dtype: torch.dtype) -> None:
-        self.synthesis, self.dtype = synthesis, dtype
-
-    def first(self, w: Float[Tensor, " dim"]) -> Tensor:
-        x = self.synthesis.first(w[None])
-        return x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-
-    def block(self, index: int, x: Tensor, rows: Float[Tensor, "3 dim"]) -> Tensor:
-        block: Block = self.synthesis.blocks[index]  # type: ignore[assignment]
-        x = inverse_haar(x * block.up(rows[0]).to(x.dtype)[:, None, None])
-        x = x.contiguous(memory_format=torch.channels_last)
-        return self._convolve(block.conv2, self._convolve(block.conv1, x, rows[1]), rows[2])
-
-    def picture(
-        self, x: Tensor, rows: Float[Tensor, "4 dim"], preview: bool
-    ) -> Float[Tensor, "1 3 size size"]:
-        head = self.synthesis.head
-        bands = 3 if preview else 12  # half the low band is the mean of each 2x2 square
-        weight = (head.weight * head.modulation(rows[3])[:, None, None])[:bands]
-        x = self.block(len(self.synthesis.blocks) - 1, x, rows[:3])
-        x = functional.conv2d(x, weight.to(x.dtype), head.bias[:bands].to(x.dtype)).float()
-        return (x / 2).contiguous() if preview else inverse_haar(x.contiguous())
-
-    @staticmethod
-    def _convolve(layer: SeparableConvolution, x: Tensor, w: Float[Tensor, " dim"]) -> Tensor:
-        depthwise = layer.depthwise * layer.modulation(w)[:, None, None, None]
-        x = functional.conv2d(x, depthwise.to(x.dtype), padding=1, groups=x.shape[1])
-        x = functional.conv2d(x, layer.pointwise.to(x.dtype), layer.bias.to(x.dtype))
-        return functional.leaky_relu_(x.add_(layer.noise.to(x.dtype)), SLOPE)
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor computes in bf16 itself; otherwise it is slower than fp32."""
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+Latent = Float[Tensor, "layers dim"]
 
 
 class FastSynthesis:
-    """Renders one latent at a time. Weights are packed at the first picture, later changes to them ignored.
+    """Computes one latent at a time, of the network's present weights.
 
-    `compiled` chooses between the compiled kernels and plain torch, `dtype` the latter's arithmetic; None
-    takes the fastest that is there. The outputs of all stages of the last latent are kept, 60 MB at 1024
-    pixels.
+    `compiled` chooses between the compiled kernels and plain torch; None takes the fastest that is there. The
+    outputs of all stages of the last latent are kept, 60 MB at 1024 pixels.
     """
 
-    def __init__(
-        self, synthesis: Synthesis, compiled: bool | None = None, dtype: torch.dtype | None = None
-    ) -> None:
-        self.synthesis, self.compiled, self.dtype = synthesis, compiled, dtype
+    def __init__(self, synthesis: Synthesis, compiled: bool | None = None) -> None:
+        self.synthesis, self.compiled = synthesis, compiled
         self._lock = threading.Lock()
-        self._stages: Stages | None = None
-        self._latent: Tensor | None = None  # what the outputs were made from
-        self._outputs: list[Any] = []
+        self._chain = Kept()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FastSynthesis":
-        """For a copy of the network, whose weights may then be changed."""
-        return FastSynthesis(copy.deepcopy(self.synthesis, memo), self.compiled, self.dtype)
+        return FastSynthesis(copy.deepcopy(self.synthesis, memo), self.compiled)
 
     @torch.no_grad()
-    def __call__(
-        self, latents: Float[Tensor, "n layers dim"], preview: bool = False
-    ) -> Float[Tensor, "n 3 size size"]:
+    def __call__(self, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
         """Pictures; previews have half the side, each pixel the mean of the four that it stands for."""
         with self._lock:
-            return torch.cat([self._render(latent.float(), preview) for latent in latents])
+            chain = self.chain()
+            return torch.cat([chain.picture(latent.float(), preview) for latent in latents])
 
-    def _render(self, latent: Float[Tensor, "layers dim"], preview: bool) -> Float[Tensor, "1 3 size size"]:
-        if self._stages is None:
-            self._stages = self._chosen()
-        stages, latent = self._stages, latent.detach().clone()
-        last = len(self.synthesis.blocks) - 1
-        del self._outputs[self._unchanged(latent) :]  # first, so that a failure leaves nothing wrong behind
-        self._latent = latent
-        for stage in range(len(self._outputs), last + 1):
-            output = (
-                stages.block(stage - 1, self._outputs[-1], latent[3 * stage - 2 : 3 * stage + 1])
-                if stage
-                else stages.first(latent[0])
-            )
-            self._outputs.append(output)
-        return stages.picture(self._outputs[-1], latent[-4:], preview)
+    @torch.no_grad()
+    def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """As `Synthesis.cut`."""
+        with self._lock:
+            chain = self.chain()
+            return Cut(layer, torch.cat([chain.cut(latent.float(), layer) for latent in latents]))
 
-    def _unchanged(self, latent: Float[Tensor, "layers dim"]) -> int:
-        """How many stages read only rows that are as they were."""
-        if self._latent is None:
-            return 0
-        same = [*(latent == self._latent).all(1).tolist(), False]
-        return (same.index(False) + 2) // 3  # stage s > 0 reads rows 3s - 2 ... 3s
+    @torch.no_grad()
+    def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """As `Synthesis.resume`. Computes the stages behind the cut, and keeps none of them."""
+        with self._lock:
+            chain = self.chain()
+            pairs = zip(cut.maps.split(1), latents.float(), strict=True)
+            return torch.cat([chain.resume(Cut(cut.layer, maps), w, preview) for maps, w in pairs])
 
-    def _chosen(self) -> Stages:
+    def chain(self) -> "Chain":
+        """Of the weights as they are now."""
+        return self._chain.get(self.synthesis.parameters(), lambda: Chain(self.synthesis, self._stages()))
+
+    def _stages(self) -> Stages:
         compiled = _compiled(self.synthesis) if self.compiled in (None, True) else None
-        if compiled:
-            return compiled
-        if self.compiled:
+        if self.compiled and not compiled:
             raise RuntimeError("compiled kernels need the package numba and channels in multiples of 64")
-        return Folded(self.synthesis, self.dtype or (torch.bfloat16 if has_bfloat16() else torch.float32))
+        return compiled or Plain(self.synthesis)
+
+
+class Chain:
+    """The stages, and what they last returned. Stage 0 reads layer 0; stage s layers 3s - 2 to 3s."""
+
+    def __init__(self, synthesis: Synthesis, stages: Stages) -> None:
+        self.synthesis, self.stages = synthesis, stages
+        self.last = len(synthesis.blocks) - 1  # stage before the picture
+        self.kept: list[
+            tuple[Tensor, Any]
+        ] = []  # of each stage, the part of the latent that it read, and its output
+
+    def picture(self, latent: Latent, preview: bool) -> Images:
+        return self.stages.picture(self._reached(latent, self.last), latent[-4:], preview)
+
+    def cut(self, latent: Latent, layer: int) -> Float[Tensor, "1 channels side side"]:
+        """Whole stages, then what is left in plain torch."""
+        stage = min(layer // 3, self.last)
+        maps = self.stages.to_maps(self._reached(latent, stage), stage)
+        return self._plain(maps, latent, 3 * stage, layer)
+
+    def resume(self, cut: Cut, latent: Latent, preview: bool) -> Images:
+        """The rest of a stage in plain torch, then whole ones."""
+        stage = -(-cut.layer // 3)
+        if stage > self.last:
+            return self.synthesis.resume(cut, latent[None], preview)
+        maps = self._plain(cut.maps.float(), latent, cut.layer, 3 * stage)
+        x = self.stages.from_maps(maps, stage)
+        for following in range(stage + 1, self.last + 1):
+            x = self.stages.block(following - 1, x, _read(latent, following), aside=True)
+        return self.stages.picture(x, latent[-4:], preview)
+
+    def _reached(self, latent: Latent, stage: int) -> Any:
+        """The output of `stage`; stages whose layers are as they were are not computed."""
+        for s in range(stage + 1):
+            read = _read(latent, s)
+            if s < len(self.kept) and torch.equal(self.kept[s][0], read):
+                continue
+            del self.kept[s:]  # first, so that a failure leaves nothing wrong behind
+            output = self.stages.block(s - 1, self.kept[-1][1], read) if s else self.stages.first(read[0])
+            self.kept.append((read.clone(), output))
+        return self.kept[stage][1]
+
+    def _plain(self, maps: Tensor, latent: Latent, begin: int, end: int) -> Tensor:
+        for layer in range(begin + 1, end + 1):
+            maps = after_row(self.synthesis, maps, latent[None], layer)
+        return maps
+
+
+def _read(latent: Latent, stage: int) -> Float[Tensor, "read dim"]:
+    """The part of the latent that a stage reads."""
+    return latent[max(3 * stage - 2, 0) : 3 * stage + 1]
 
 
 def _compiled(synthesis: Synthesis) -> Stages | None:
     """The compiled stages, if this machine can have them."""
     try:  # numba is optional, and takes a second to import
-        from backends.networks import _mobilestylegan_compiled as kernels
+        from backends.kernels import separable
     except ImportError:
         log.info(
             "pictures are computed by plain torch; with the package numba they come several times faster"
         )
         return None
-    return kernels.Compiled(synthesis) if kernels.supports(synthesis) else None
+    return separable.Compiled(synthesis) if separable.supports(synthesis) else None

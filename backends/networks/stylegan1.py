@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from backends import Cut, Images
 from backends.networks.mapping import SLOPE, Mapping, series
 
 EPSILON = 1e-8
@@ -85,15 +86,27 @@ class StyleGAN1(nn.Module):
         network.load_state_dict(state, assign=True)
         return network.requires_grad_(False).eval()
 
-    def rows(self, z: Float[Tensor, "n z_dim"]) -> Float[Tensor, "n layers dim"]:
-        """W+ of z: w on every row, or a w of its own for each."""
-        w = self.mapping(z).unflatten(1, (-1, self.dim))
-        return w.expand(-1, self.layers, -1).contiguous()
+    @property
+    def affines(self) -> list[Float[Tensor, "styles dim"]]:
+        """Layer j: the style of convolution j, factors first, then offsets."""
+        return [conv.get_parameter("style.weight") for conv in self.convs]
 
-    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
-        """Differentiable in `latents` and in the weights; row j styles layer j."""
-        x = self.constant.expand(len(latents), -1, -1, -1)
-        for layer, w in zip(self.convs, latents.unbind(1), strict=True):
-            x = layer(x, w)
+    def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """Feature maps after `layer`; layer j of the latents styles convolution j."""
+        return self._advanced(Cut(-1, self.constant.expand(len(latents), -1, -1, -1)), latents, layer)
+
+    def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """The picture behind a cut, always in full size."""
+        x = self._advanced(cut, latents, self.layers - 1).maps
         image = F.conv2d(x, self.rgb.weight[:, :, None, None], self.rgb.bias)
         return torch.tanh(image) if bool(self.bounded) else image
+
+    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Images:
+        """Differentiable in latents and weights."""
+        return self.resume(self.cut(latents, 0), latents)
+
+    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        x = cut.maps
+        for j in range(cut.layer + 1, layer + 1):
+            x = self.convs[j](x, latents[:, j])
+        return Cut(layer, x)

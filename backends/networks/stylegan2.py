@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from backends import Cut, Images
 from backends.networks.mapping import SLOPE, Mapping, series
 from backends.networks.resampling import blur, upsample
 
@@ -121,21 +122,45 @@ class StyleGAN2(nn.Module):
             conv.weight.data = weight.transpose(0, 1) if conv.up else weight
         return network.requires_grad_(False).eval()
 
-    def rows(self, z: Float[Tensor, "n z_dim"]) -> Float[Tensor, "n layers dim"]:
-        """W+ of z: the same w on every row."""
-        return self.mapping(z)[:, None].repeat(1, self.layers, 1)
+    @property
+    def affines(self) -> list[Float[Tensor, "styles dim"]]:
+        """Layer j: the style of convolution j; the last: that of the last colours, its only reader.
 
-    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Float[Tensor, "n 3 size size"]:
-        """Differentiable in `latents` and in the weights.
+        Other colours read the layers too, but SeFa (section 4) leaves them out; rosinality's own
+        factorisation takes the first of them in, which changes its directions a little.
+        """
+        return [conv.get_parameter("style.weight") for conv in [*self.convs, self.rgbs[-1]]]
 
-        Row j feeds convolution j; colours of a resolution read the row after its last convolution, which the
-        next resolution's first convolution reads too. Only the last row is read by colours alone.
+    def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """Layer j of the latents feeds convolution j, and for odd j the colours of the resolution before it.
+
+        The last layer is read by colours alone: its maps are these, at full size.
         """
         x = self.constant.expand(len(latents), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.convs[0](x, latents[:, 0])
-        image = self.rgbs[0](x, latents[:, 1])
-        for level in range(1, len(self.rgbs)):
-            x = self.convs[2 * level - 1](x, latents[:, 2 * level - 1])
-            x = self.convs[2 * level](x, latents[:, 2 * level])
-            image = upsample(image) + self.rgbs[level](x, latents[:, 2 * level + 1])
-        return image
+        return self._advanced(Cut(-1, x), latents, layer)
+
+    def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """The picture behind a cut; a preview is that of the resolution before the last."""
+        if preview:
+            image = self._advanced(cut, latents, self.layers - 3).skip
+            assert image is not None, "a generator of 4 x 4 pixels has no previews"
+            return image
+        cut = self._advanced(cut, latents, self.layers - 1)
+        return cut.maps if cut.skip is None else upsample(cut.skip) + cut.maps
+
+    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Images:
+        """Differentiable in latents and weights."""
+        return self.resume(self.cut(latents, 0), latents)
+
+    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """`cut`, moved on to `layer` (or as it is, if that lies behind)."""
+        x, image = cut.maps, cut.skip
+        for j in range(cut.layer + 1, layer + 1):
+            w, rgb = latents[:, j], self.rgbs[j // 2]
+            if j == len(self.convs):
+                x = rgb(x, w)
+                continue
+            if j % 2:
+                image = rgb(x, w) if image is None else upsample(image) + rgb(x, w)
+            x = self.convs[j](x, w)
+        return Cut(max(cut.layer, layer), x, image)

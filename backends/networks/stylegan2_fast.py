@@ -7,10 +7,13 @@ the package numba, and on other devices, torch does all.
 
 # torch types every attribute of a module as Tensor | Module:
 # pyright: reportArgumentType=false
+# pyright: reportCallIssue=false
 # pyright: reportIndexIssue=false
 # pyright: reportOperatorIssue=false
 
+import copy
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +22,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.networks import winograd
+from backends import Cut, Images
+from backends.kernels import winograd_reference
+from backends.networks.kept import Kept
 from backends.networks.mapping import SLOPE
 from backends.networks.resampling import FILTER, upsample
-from backends.networks.stylegan2 import GAIN, StyledConv, StyleGAN2, ToRGB
+from backends.networks.stylegan2 import GAIN, StyledConv, StyleGAN2
 
 SIDE = 64  # of the pictures from which on the compiled convolutions are faster than torch's
 
@@ -32,19 +37,16 @@ class Layer:
 
     def __init__(self, conv: StyledConv) -> None:
         self.conv, self.side = conv, len(conv.noise)
-        self._kept: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._kept: defaultdict[str, Kept] = defaultdict(Kept)
 
     def kept(self, name: str, compute: Callable[[Tensor], Any]) -> Any:
-        """What `compute` makes of the weights, kept until they change (fine-tuning changes them in place)."""
+        """What `compute` makes of the weights."""
         weight = self.conv.weight
-        version = (weight.data_ptr(), weight._version)
-        if name not in self._kept or self._kept[name][0] != version:
-            self._kept[name] = (version, compute(weight.detach()))
-        return self._kept[name][1]
+        return self._kept[name].get([weight], lambda: compute(weight.detach()))
 
     def kernel(self, weight: Tensor) -> Tensor:
         """The convolution without stride."""
-        return winograd.polyphase(weight, FILTER) if self.conv.up else weight
+        return winograd_reference.polyphase(weight, FILTER) if self.conv.up else weight
 
     def scales(self, w: Float[Tensor, "1 dim"]) -> tuple[Tensor, Tensor]:
         """Of the inputs (1, inputs) and of the outputs (1, outputs)."""
@@ -56,24 +58,23 @@ class Layer:
         """The layer in torch."""
         scales, gains = self.scales(w)
         x = x * scales[:, :, None, None]
-        if winograd.pays(self.conv.weight, self.side) and not self.conv.up:
-            y = winograd.convolve(x, self.kept("winograd", winograd.transform))
+        if winograd_reference.pays(self.conv.weight, self.side) and not self.conv.up:
+            y = winograd_reference.convolve(x, self.kept("winograd", winograd_reference.transform))
         else:
             y = self.conv.convolved(x)
         y = y.mul_(gains[:, :, None, None]).add_(GAIN * self.conv.bias[:, None, None])
         return F.leaky_relu_(y.add_(self.conv.noise, alpha=GAIN * float(self.conv.strength)), SLOPE)
 
     def compiled(self, x: Any, w: Float[Tensor, "1 dim"], out: Any, colours: Any = None) -> None:
-        """The layer on the compiled kernels, from and to their pictures."""
-        module = winograd.compiled()
+        """The layer on the compiled kernels, from and to their maps."""
+        module = winograd_reference.compiled()
         assert module
-        flat, factor = module.flat, 1 + self.conv.up
+        factor = 1 + self.conv.up
         convolution = self.kept("compiled", lambda weight: module.Convolution(self.kernel(weight), factor))
         scales, gains = self.scales(w)
         noise = self.conv.noise * (GAIN * self.conv.strength)
-        slope = flat(torch.full_like(self.conv.bias, SLOPE))
-        after = module.Activation(flat(gains), flat(GAIN * self.conv.bias), slope, flat(noise), self.side)
-        convolution(x, flat(scales), after, out, colours)
+        numbers = (module.flat(each) for each in (gains, GAIN * self.conv.bias, noise))
+        convolution(x, module.flat(scales), module.Activation(*numbers, self.side), out, colours)
 
     def supported(self) -> bool:
         """Whether the kernels take this layer and are faster than torch.
@@ -82,57 +83,93 @@ class Layer:
         """
         factor = 1 + self.conv.up
         large = self.side >= SIDE * factor**2 and self.conv.weight.device.type == "cpu"
-        module = winograd.compiled() if large else None
+        module = winograd_reference.compiled() if large else None
         outputs, inputs = self.conv.weight.shape[:2]
         return module is not None and module.supports(inputs, outputs, self.side // factor, factor)
 
 
 class FastStyleGAN2:
-    """Pictures of a network's present weights."""
+    """Computes one latent at a time, of the network's present weights."""
 
     def __init__(self, network: StyleGAN2) -> None:
         self.network = network
         self.layers = [Layer(conv) for conv in network.convs]
-        self._memory: list[Any] = []  # of the pictures inside, from picture to picture
+        self._memory: list[Any] = []  # of the maps inside, from picture to picture
         self._lock = threading.Lock()
 
-    @torch.no_grad()
-    def __call__(
-        self, latents: Float[Tensor, "n layers dim"], levels: int | None = None
-    ) -> Float[Tensor, "n 3 h w"]:
-        """Pictures of the first `levels` resolutions (4 is the first), all by default."""
-        with self._lock:
-            return torch.cat([self._one(row[:, None], levels or len(self.network.rgbs)) for row in latents])
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FastStyleGAN2":
+        return FastStyleGAN2(copy.deepcopy(self.network, memo))
 
-    def _one(self, w: Float[Tensor, "layers 1 dim"], levels: int) -> Float[Tensor, "1 3 h w"]:
-        x: Any = self.network.constant[None].contiguous(memory_format=torch.channels_last)
-        x = self.layers[0].plain(x, w[0])
-        image = self.network.rgbs[0](x, w[1])
-        for level in range(1, levels):
-            up, conv, rgb = self.layers[2 * level - 1], self.layers[2 * level], self.network.rgbs[level]
-            image = upsample(image).contiguous()
-            rows = w[2 * level - 1 : 2 * level + 2]
-            if conv.supported():
-                x = self._compiled(up, conv, rgb, x, image, rows, keep=level + 1 < levels)
-            else:
-                x = x if isinstance(x, Tensor) else x.tensor()
-                x = conv.plain(up.plain(x, rows[0]), rows[1])
-                image += rgb(x, rows[2])
+    @torch.no_grad()
+    def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """As `StyleGAN2.cut`."""
+        with self._lock:
+            cuts = [self._stopped(row[:, None], layer) for row in latents]
+        skips = [cut.skip for cut in cuts if cut.skip is not None]
+        return Cut(layer, torch.cat([cut.maps for cut in cuts]), torch.cat(skips) if skips else None)
+
+    @torch.no_grad()
+    def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """As `StyleGAN2.resume`."""
+        skips = cut.skip.split(1) if cut.skip is not None else [None] * len(latents)
+        cuts = [Cut(cut.layer, *parts) for parts in zip(cut.maps.split(1), skips, strict=True)]
+        with self._lock:
+            pairs = zip(cuts, latents, strict=True)
+            return torch.cat([self._picture(each, row[:, None], preview) for each, row in pairs])
+
+    def _stopped(self, w: Float[Tensor, "layers 1 dim"], layer: int) -> Cut:
+        x = self.network.constant[None].contiguous(memory_format=torch.channels_last)
+        last = min(layer, len(self.layers) - 1)
+        x, image = self._advanced(Cut(-1, x), w, last, last)
+        x = _tensor(x)
+        return Cut(layer, x if layer == last else self.network.rgbs[-1](x, w[-1]), image)
+
+    def _picture(self, cut: Cut, w: Float[Tensor, "layers 1 dim"], preview: bool) -> Images:
+        if cut.layer == len(self.layers) and not preview:
+            return upsample(cut.skip) + cut.maps
+        last = len(self.layers) - (2 if preview else 0)
+        image = self._advanced(cut, w, last - 1, last)[1]
+        assert image is not None, "a generator of 4 x 4 pixels has no previews"
         return image
 
+    def _advanced(
+        self, cut: Cut, w: Float[Tensor, "layers 1 dim"], convs: int, colours: int
+    ) -> tuple[Any, Tensor | None]:
+        """The maps behind convolution `convs`, and the picture with the colours that layer `colours` sets.
+
+        Compiled convolutions add the colours themselves, and then need not keep the last maps.
+        """
+        x, image, coloured = cut.maps, cut.skip, False
+        for j in range(cut.layer + 1, colours + 1):
+            if j % 2 and not coloured:
+                added = self.network.rgbs[j // 2](_tensor(x), w[j])
+                image = added if image is None else upsample(image) + added
+            if j > convs:
+                break
+            coloured = j % 2 == 0 and j < colours and self.layers[j].supported()
+            if coloured:
+                image = upsample(image).contiguous()
+                x = self._compiled(j, x, w, image, keep=j < convs)
+            elif self.layers[j].supported():
+                x = self._compiled(j, x, w)
+            else:
+                x = self.layers[j].plain(_tensor(x), w[j])
+        return x, image
+
     def _compiled(
-        self, up: Layer, conv: Layer, rgb: ToRGB, x: Any, image: Tensor, w: Tensor, keep: bool
+        self, j: int, x: Any, w: Float[Tensor, "layers 1 dim"], image: Tensor | None = None, keep: bool = True
     ) -> Any:
-        """One resolution on the kernels; adds to the image, and gives what the next one reads."""
-        module = winograd.compiled()
+        """Convolution `j` on the kernels; adds the colours behind it to `image`, if there is one."""
+        module = winograd_reference.compiled()
         assert module
-        self._memory = self._memory or [module.Memory(), module.Memory()]
-        if up.supported():
-            middle = module.Picture(len(up.conv.bias), up.side, self._memory[0])
-            up.compiled(module.Picture.of(x) if isinstance(x, Tensor) else x, w[0], middle)
-        else:
-            x = x if isinstance(x, Tensor) else x.tensor()
-            middle = module.Picture.of(up.plain(x, w[0]), self._memory[0])
-        out = module.Picture(len(conv.conv.bias), conv.side, self._memory[1]) if keep else None
-        conv.compiled(middle, w[1], out, module.Colours.of(rgb.weight * rgb.style(w[2]), rgb.bias, image))
+        layer, rgb = self.layers[j], self.network.rgbs[j // 2]
+        memory = self._memory = self._memory or [module.Memory() for _ in range(3)]
+        x = module.Maps.of(x, memory[2]) if isinstance(x, Tensor) else x
+        out = module.Maps(len(layer.conv.bias), layer.side, memory[j % 2]) if keep else None
+        tinted = None if image is None else module.colours(rgb.weight * rgb.style(w[j + 1]), rgb.bias, image)
+        layer.compiled(x, w[j], out, tinted)
         return out
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else x.tensor()

@@ -11,7 +11,6 @@ from PIL import Image
 from visiting import Desk, Heads, Steps, arrived, bars, inverted, moved, pixels, png, started, uploaded
 
 from backends.aligners import AlignmentError
-from backends.inverters import Inversion
 from backends.photos import PhotoError
 from backends.weights import WeightsError
 from config import ConfigError
@@ -262,27 +261,6 @@ def test_photograph_to_edit(page, visit, photo):
     expected = page.models.editor("toy").generator.sample([5])
     assert np.abs((visit.work.latents - expected).numpy()).max() < 1e-5
     assert moved(page, visit, 1.0)["edited"] != last["edited"]
-
-
-def test_an_inverter_may_bring_its_own_decoder(page, visit, photo, monkeypatch):
-    """It draws every picture afterwards, and what is saved says whose latent it is."""
-    editor = page.models.editor("toy")
-    own = type(editor.generator)(seed=7)
-    assert own.fingerprint != editor.generator.fingerprint
-
-    def invert(self, images, generator, steps=None):
-        yield Inversion(own.sample([5]), own)
-
-    monkeypatch.setattr(Steps, "invert", invert)
-    shown = inverted(page, visit, photo)[-1]
-    assert visit.work.decoder is own
-    assert visit.work.inversion(editor).generator is own
-    wanted = editor.render(Inversion(own.sample([5]), own))
-    assert np.abs(pixels(shown["edited"]) - np.asarray(wanted, float)).mean() < 4
-    far = moved(page, visit, 2.0)
-    wanted = editor.render(Inversion(own.sample([5]), own), {"SeFa/SeFa 1": 2.0})
-    assert np.abs(pixels(far["edited"]) - np.asarray(wanted, float)).mean() < 4
-    assert page.saving._record(visit, visit.work).fingerprint == own.fingerprint
 
 
 def test_steps_are_passed_to_the_inverter(page, visit, photo):

@@ -2,13 +2,17 @@
 
 import base64
 import io
+from importlib import import_module
 
 import numpy as np
 import pytest
 from PIL import Image
-from visiting import HEADERS, Desk, arrived, bars, inverted, moved, pixels, query, started
+from visiting import HEADERS, Desk, Steps, arrived, bars, inverted, moved, pixels, query, started
 
+from backends.decoders import Decoder
+from backends.inverters import Inversion
 from latents import LatentsError
+from plugins import find, names
 from sharing import ShareError, ShareStore
 from ui.links import LinkError, SeedLink, address, parsed, read_seed_link, seed_query
 from ui.state import Panel, Visit
@@ -175,3 +179,46 @@ def test_addresses(monkeypatch):
     )
     monkeypatch.setenv("SPACE_HOST", "someone-sliders.hf.space")
     assert address("?a=1", HEADERS) == "https://someone-sliders.hf.space/?a=1"
+
+
+# Decoders
+
+
+@pytest.mark.parametrize("name", names(Decoder))
+def test_an_inverters_own_decoder_goes_from_photograph_to_link(
+    page, visit, photo, tmp_path, monkeypatch, name
+):
+    """Photograph, edit, file, file opened, link, link opened: the same picture, drawn by the decoder."""
+    editor = page.models.editor("toy")
+    own = find(Decoder, name)(
+        editor.generator, import_module(f"examples.decoders.{name}").delta(editor.generator)
+    )
+    inversion = Inversion(editor.generator.sample([5]), own)
+    monkeypatch.setattr(Steps, "invert", lambda *_, **__: (each for each in [inversion]))
+    shown = inverted(page, visit, photo)[-1]
+    assert visit.work.decoder is own
+    assert visit.work.inversion(editor).generator is own
+    edit = {"SeFa/SeFa 1": 2.0}
+    wanted = [np.asarray(editor.render(inversion, each), float) for each in ({}, edit)]
+    plain = np.asarray(editor.render(Inversion(inversion.latents, editor.generator), edit), float)
+    assert np.abs(plain - wanted[1]).mean() > 8
+    edited = moved(page, visit, 2.0)
+    for picture, right in zip((shown, edited), wanted, strict=True):
+        assert np.abs(pixels(picture["edited"]) - right).mean() < 4
+
+    path = tmp_path / "latent.npz"
+    path.write_bytes(base64.b64decode(page.saving.npz(visit)["download"]["data"]))
+    again = Desk(page.saving.store)  # as after a restart
+    other = Visit("toy", "toy", again.models.panel("toy"))
+    again.saving.open_file(other, str(path))
+    assert np.abs(pixels(moved(again, other, 2.0)["edited"]) - wanted[1]).mean() < 4
+    link = query(again.saving.share(other, 7, {}, HEADERS))
+    third, shown = opened(page, link)
+    assert third.work.decoder.fingerprint == own.fingerprint
+    assert shown["status"]["kind"] == "done"
+    assert np.abs(pixels(shown["edited"]) - wanted[1]).mean() < 4
+
+    again.models.editor("toy").generator.seed = 1  # another model by the same name: never another face
+    refused = opened(again, link)[1]["status"]
+    assert "another picture without it" in refused["text"]
+    assert refused["kind"] == "problem"

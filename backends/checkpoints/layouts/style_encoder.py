@@ -42,7 +42,7 @@ class StyleEncoder(Layout):
     def facts(self, part: State) -> dict[str, Any]:
         try:
             with torch.device("meta"):
-                network = encoders.load({k: v.to("meta") for k, v in part.items() if k not in EXTRA}, False)
+                network = encoders.load({k: v.to("meta") for k, v in part.items() if k not in EXTRA})
         except (KeyError, RuntimeError, IndexError) as error:
             raise CheckpointError(
                 f"the encoder is incomplete: {' '.join(str(error).split())[:200]}"

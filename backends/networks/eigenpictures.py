@@ -31,6 +31,6 @@ class Layout(nn.Module):
         return (self.modulation(w) @ self.pictures + self.middle).unflatten(1, (3, SIDE, SIDE))
 
 
-def enlarged(pictures: Float[Tensor, "n 3 32 32"], size: int) -> Images:
+def enlarged(pictures: Float[Tensor, "n 3 side side"], size: int) -> Images:
     """Smoothly, to `size` x `size` pixels."""
     return F.interpolate(pictures, size=(size, size), mode="bicubic")

@@ -1,24 +1,51 @@
-"""Compiled kernels of MobileStyleGAN's blocks: one pass over the picture, inside the processor's cache.
+"""Compiled loops of MobileStyleGAN's blocks: one pass over the picture, inside the processor's cache.
 
-Activations are flat and ordered (row, group of WIDTH channels, column, channel of the group), so that every
-loop walks through memory. A block is computed a few rows at a time: two rings hold the last rows after the
-inverse Haar transform and after the first convolution, and nothing as large as a picture is written but the
-result. A kernel works on the rows it is given: threads share a block by taking different rows.
+Maps are flat and ordered (row, group of WIDTH channels, column, channel of the group), so that every loop
+walks through memory. A block is computed a few rows at a time: two rings hold the last rows after the inverse
+Haar transform and after the first convolution, and nothing as large as a picture is written but the result. A
+call works on the rows it is given: threads share a block by taking different rows.
 (no_type_check: what checks annotations in tests must not wrap what numba compiles.)
 """
 
-from typing import Any, no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 from numba import njit
 
-from backends.networks import _simd
-from backends.networks._simd import COLUMNS, ROWS, VECTORS, WIDTH, add, fma, load, mul, store, sub, zero
+from backends.kernels import simd
+from backends.kernels.simd import COLUMNS, ROWS, VECTORS, WIDTH, add, fma, load, mul, store, sub, zero
 
 HEAD = max(16, WIDTH)  # outputs of the head, 12 in use
-_tile = _simd.make_tile(ROWS, VECTORS, activate=True)
-_head_tile = _simd.make_tile(ROWS, HEAD // WIDTH, activate=False)
+_tile = simd.make_tile(ROWS, VECTORS, activate=True)
+_head_tile = simd.make_tile(ROWS, HEAD // WIDTH, activate=False)
 compiled = njit(nogil=True, cache=True, fastmath=True, error_model="numpy", boundscheck=False)
+
+
+class Convolution(NamedTuple):
+    """Weights of a separable convolution."""
+
+    inputs: int
+    outputs: int
+    depthwise: np.ndarray  # (9, inputs), scaled by the style
+    pointwise: np.ndarray  # (panels, inputs, COLUMNS)
+    bias: np.ndarray  # (outputs,)
+    noise: np.ndarray  # (size, size)
+
+
+class Head(NamedTuple):
+    """What makes the picture of the last block's rows; all empty for other blocks."""
+
+    weight: np.ndarray  # (channels, HEAD)
+    bias: np.ndarray  # (HEAD,)
+    picture: np.ndarray  # (3, side, side), where side is that of the rows, or twice that
+
+
+class Ring(NamedTuple):
+    """Row y lies in slot y % slots from `start` on; one more slot holds zeros for what is outside."""
+
+    data: np.ndarray
+    start: int
+    slots: int
 
 
 @compiled
@@ -69,103 +96,85 @@ def depthwise_row(
 
 @compiled
 @no_type_check
-def pointwise_row(
-    x: Any, start: int, width: int, inputs: int, weights: Any, panel: int, bias: Any, noise: Any, noise0: int,
-    out: Any, out0: int,
-) -> None:  # fmt: skip
-    """Outputs panel ... panel + COLUMNS - 1 of a row of pixels: product, bias, noise, LeakyReLU."""
-    for begin in range(0, width, ROWS):
-        pixel = min(begin, width - ROWS)  # the last tile may do some pixels again
+def pointwise_row(x: Any, start: int, size: int, y: int, conv: Any, panel: int, out: Any, out0: int) -> None:
+    """Outputs panel ... panel + COLUMNS - 1 of row y: product, bias, noise, LeakyReLU."""
+    for begin in range(0, size, ROWS):
+        pixel = min(begin, size - ROWS)  # the last tile may do some pixels again
         _tile(
-            x, start + pixel * WIDTH, width * WIDTH, inputs // WIDTH, weights, panel * inputs, bias, panel,
-            noise, noise0 + pixel, out, out0 + panel * width + pixel * WIDTH, WIDTH, width * WIDTH,
+            x, start + pixel * WIDTH, size * WIDTH, conv.inputs // WIDTH,
+            conv.pointwise, panel * conv.inputs, conv.bias, panel, conv.noise, y * size + pixel,
+            out, out0 + panel * size + pixel * WIDTH, WIDTH, size * WIDTH,
         )  # fmt: skip
 
 
 @compiled
 @no_type_check
 def convolve_rows(
-    x: Any, x0: int, slots: int, first: int, count: int, size: int, inputs: int, outputs: int, depthwise: Any,
-    pointwise: Any, bias: Any, noise: Any, scratch: Any, rows0: int, out: Any, out0: int, out_slots: int,
-) -> None:  # fmt: skip
-    """Rows first ... first + count - 1 (of `size`) of a separable convolution, from ring to ring.
-
-    Row y of the input lies in slot y % slots of `x`, and one more slot holds zeros for what is outside.
-    """
-    step = size * inputs
+    source: Any, conv: Any, first: int, count: int, size: int, scratch: Any, rows0: int, target: Any
+) -> None:
+    """Rows first ... first + count - 1 (of `size`) of a separable convolution, from ring to ring."""
+    step = size * conv.inputs
     for i in range(count):
         y = first + i
-        above = x0 + ((y - 1) % slots if y > 0 else slots) * step
-        below = x0 + ((y + 1) % slots if y < size - 1 else slots) * step
+        above = source.start + ((y - 1) % source.slots if y > 0 else source.slots) * step
+        here = source.start + y % source.slots * step
+        below = source.start + ((y + 1) % source.slots if y < size - 1 else source.slots) * step
         depthwise_row(
-            x, above, x0 + y % slots * step, below, depthwise, size, inputs, scratch, rows0 + i * step
+            source.data, above, here, below, conv.depthwise, size, conv.inputs, scratch, rows0 + i * step
         )
-    for panel in range(0, outputs, COLUMNS):
+    for panel in range(0, conv.outputs, COLUMNS):
         for i in range(count):
             y = first + i
-            target = out0 + y % out_slots * size * outputs
-            pointwise_row(
-                scratch, rows0 + i * step, size, inputs, pointwise, panel, bias, noise, y * size, out, target,
-            )  # fmt: skip
+            out0 = target.start + y % target.slots * size * conv.outputs
+            pointwise_row(scratch, rows0 + i * step, size, y, conv, panel, target.data, out0)
 
 
 @compiled
 @no_type_check
 def block_rows(
-    x: Any, up: Any, depthwise1: Any, pointwise1: Any, bias1: Any, noise1: Any, depthwise2: Any,
-    pointwise2: Any, bias2: Any, noise2: Any, size: int, channels: int, outputs: int, begin: int, end: int,
-    step: int, scratch: Any, out: Any, head: Any, head_bias: Any, picture: Any,
+    x: Any, up: Any, conv1: Any, conv2: Any, head: Any, size: int, begin: int, end: int, step: int,
+    scratch: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Rows begin ... end - 1 of a block, `step` at a time, into `out`; with a `head` into `picture`."""
-    haar_slots, slots = step + 4, step + 2
-    haar0, ring0 = 0, (haar_slots + 1) * size * channels
-    rows0 = ring0 + (slots + 1) * size * outputs
-    last0 = rows0 + step * size * outputs  # rows that only the head reads
-    head0 = last0 + step * size * outputs
-    scratch[haar_slots * size * channels : ring0] = 0
-    scratch[ring0 + slots * size * outputs : rows0] = 0
+    """Rows begin ... end - 1 of a block, `step` at a time, into `out`, or into the picture of a head."""
+    channels, outputs = conv1.inputs, conv1.outputs
+    haar = Ring(scratch, 0, step + 4)
+    middle = Ring(scratch, (haar.slots + 1) * size * channels, step + 2)
+    rows0 = middle.start + (middle.slots + 1) * size * outputs
+    last = Ring(scratch, rows0 + step * size * outputs, 1)  # rows that only the head reads
+    scratch[haar.slots * size * channels : middle.start] = 0
+    scratch[middle.start + middle.slots * size * outputs : rows0] = 0
     made = max(begin - 2, 0) // 2 * 2  # next row of the Haar transform
     ready = max(begin - 1, 0)  # next row of the first convolution
     done = begin  # next row of the second
     while done < end:
         count = min(step, min(end + 1, size) - ready)
         while made < min(ready + count + 1, size):
-            top = haar0 + made % haar_slots * size * channels
-            bottom = haar0 + (made + 1) % haar_slots * size * channels
+            top = made % haar.slots * size * channels
+            bottom = (made + 1) % haar.slots * size * channels
             haar_rows(x, made // 2, up, size // 2, channels, scratch, top, bottom)
             made += 2
-        convolve_rows(
-            scratch, haar0, haar_slots, ready, count, size, channels, outputs, depthwise1, pointwise1, bias1,
-            noise1, scratch, rows0, scratch, ring0, slots,
-        )  # fmt: skip
+        convolve_rows(haar, conv1, ready, count, size, scratch, rows0, middle)
         ready += count
         count = max(0, min(end, ready if ready == size else ready - 1) - done)
-        if len(picture) == 0:
-            convolve_rows(
-                scratch, ring0, slots, done, count, size, outputs, outputs, depthwise2, pointwise2, bias2,
-                noise2, scratch, rows0, out, 0, size,
-            )  # fmt: skip
+        if len(head.picture) == 0:
+            convolve_rows(middle, conv2, done, count, size, scratch, rows0, Ring(out, 0, size))
         else:
             for y in range(done, done + count):
-                convolve_rows(
-                    scratch, ring0, slots, y, 1, size, outputs, outputs, depthwise2, pointwise2, bias2,
-                    noise2, scratch, rows0, scratch, last0, 1,
-                )  # fmt: skip
-                draw_row(scratch, last0, head0, y, size, outputs, head, head_bias, picture)
+                convolve_rows(middle, conv2, y, 1, size, scratch, rows0, last)
+                draw_row(last, size, outputs, y, head)
         done += count
 
 
 @compiled
 @no_type_check
-def draw_row(
-    x: Any, start: int, head0: int, y: int, size: int, channels: int, head: Any, bias: Any, picture: Any
-) -> None:
+def draw_row(row: Any, size: int, channels: int, y: int, head: Any) -> None:
     """Row y of the head: two rows of the picture (3 colours, planar), or one if it has half the side."""
+    x, head0, picture = row.data, row.start + size * channels, head.picture
     for begin in range(0, size, ROWS):
         pixel = min(begin, size - ROWS)
         _head_tile(
-            x, start + pixel * WIDTH, size * WIDTH, channels // WIDTH, head, 0, bias, 0, bias, 0, x,
-            head0 + pixel * HEAD, HEAD, WIDTH,
+            x, row.start + pixel * WIDTH, size * WIDTH, channels // WIDTH, head.weight, 0, head.bias, 0,
+            head.bias, 0, x, head0 + pixel * HEAD, HEAD, WIDTH,
         )  # fmt: skip
     if len(picture) == 3 * size * size:
         for colour in range(3):

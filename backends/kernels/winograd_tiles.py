@@ -1,18 +1,18 @@
-"""Winograd's transforms of a tile as vector code: what `winograd.py` does in torch, inside numba functions.
+"""Winograd's transforms of a tile as vector code: `winograd_reference.py` does the same in torch.
 
 A function works on WIDTH channels at a time. All values of a tile are in registers, or nearly (36 numbers per
 channel, 32 registers with AVX-512).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, no_type_check
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from backends.networks import _simd
-from backends.networks._simd import WIDTH
+from backends.kernels import simd
+from backends.kernels.simd import WIDTH
 
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction
 
@@ -33,14 +33,10 @@ class Vector:
         return Vector(self.builder, self.builder.fmul(self.value, other.value, flags=_CONTRACT))
 
     def __rmul__(self, number: int) -> "Vector":
-        return self * Vector(self.builder, ir.Constant(_simd.VECTOR, [float(number)] * WIDTH))
+        return self * Vector(self.builder, ir.Constant(simd.VECTOR, [float(number)] * WIDTH))
 
-    def leaky(self, slope: "Vector") -> "Vector":
-        """Itself where it is positive, elsewhere times `slope`."""
-        zero = ir.Constant(_simd.VECTOR, [0.0] * WIDTH)
-        small = self * slope
-        positive = self.builder.fcmp_ordered(">", self.value, zero)
-        return Vector(self.builder, self.builder.select(positive, self.value, small.value))
+    def leaky(self) -> "Vector":
+        return Vector(self.builder, simd.leaky(self.builder, self.value))
 
 
 def before(d: Sequence[Vector]) -> list[Vector]:
@@ -56,54 +52,42 @@ def after(m: Sequence[Vector]) -> list[Vector]:
     return [m[0] + a + c, b + 2 * d, a + 4 * c, b + 8 * d + m[5]]
 
 
-def before_halving(d: Sequence[Vector]) -> list[Vector]:
-    """The same for two outputs of stride two, from five numbers: two taps of 0, 2, 4 and one of 1, 3."""
-    return [d[0] - d[2], d[2], d[4] - d[2], d[1], d[3]]
-
-
-def after_halving(m: Sequence[Vector]) -> list[Vector]:
-    return [m[0] + m[1] + m[3], m[1] + m[2] + m[4]]
-
-
 class _Memory:
     """Arrays of one call, addressed in floats."""
 
     def __init__(self, context: Any, builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> None:
         self.builder, self.args = builder, args
         self.pointers = {
-            i: _simd.address(context, builder, kind, args[i], args[i + 1])
+            i: simd.address(context, builder, kind, args[i], args[i + 1])
             for i, kind in enumerate(kinds)
             if isinstance(kind, types.Array)
         }
 
     def place(self, array: int, offsets: Sequence[tuple[int, int]], floats: int = 0) -> Any:
         """Pointer to argument `array` plus times * argument number, for each of `offsets`, plus `floats`."""
-        offset: Any = ir.Constant(_simd.INDEX, floats)
+        offset: Any = ir.Constant(simd.INDEX, floats)
         for argument, factor in offsets:
-            step = self.builder.mul(self.args[argument], ir.Constant(_simd.INDEX, factor))
+            step = self.builder.mul(self.args[argument], ir.Constant(simd.INDEX, factor))
             offset = self.builder.add(offset, step)
-        return self.builder.gep(self.pointers[array], [offset], source_etype=_simd.FLOAT)
+        return self.builder.gep(self.pointers[array], [offset], source_etype=simd.FLOAT)
 
     def load(self, array: int, offsets: Sequence[tuple[int, int]] = (), floats: int = 0) -> Vector:
-        return Vector(self.builder, _simd.load_vector(self.builder, self.place(array, offsets, floats)))
+        return Vector(self.builder, simd.load_vector(self.builder, self.place(array, offsets, floats)))
 
     def splat(self, array: int, offsets: Sequence[tuple[int, int]], floats: int) -> Vector:
         number = self.builder.load(self.place(array, offsets, floats), align=4)
-        return Vector(self.builder, _simd.splat(self.builder, number))
+        return Vector(self.builder, simd.splat(self.builder, number))
 
     def store(self, value: Vector, array: int, offsets: Sequence[tuple[int, int]], floats: int = 0) -> None:
-        _simd.store_vector(self.builder, value.value, self.place(array, offsets, floats))
+        simd.store_vector(self.builder, value.value, self.place(array, offsets, floats))
 
 
 def _signature(kinds: Sequence[Any]) -> Any:
     return types.void(*(kind if isinstance(kind, types.Array) else types.int64 for kind in kinds))
 
 
-Transform = Callable[[Sequence[Vector]], list[Vector]]
-
-
-def make_tile_in(points: int, transform: Transform) -> Any:
-    """A numba function: the transform in both directions of points x points pixels, times `scales`.
+def make_tile_in() -> Any:
+    """A numba function: `before` in both directions of 6 x 6 pixels, times `scales`.
 
     tile(x, x0, x_row, scales, scales0, v, v0, v_step): from `x0` on, rows `x_row` apart, to vectors `v_step`
     apart.
@@ -118,12 +102,12 @@ def make_tile_in(points: int, transform: Transform) -> Any:
             memory = _Memory(context, builder, kinds, args)
             scale = memory.load(3)
             columns = []
-            for column in range(points):
-                pixels = [memory.load(0, [(2, row)], column * WIDTH) * scale for row in range(points)]
-                columns.append(transform(pixels))
-            for row in range(points):
-                for column, value in enumerate(transform([each[row] for each in columns])):
-                    memory.store(value, 5, [(7, points * row + column)])
+            for column in range(6):
+                pixels = [memory.load(0, [(2, row)], column * WIDTH) * scale for row in range(6)]
+                columns.append(before(pixels))
+            for row in range(6):
+                for column, value in enumerate(before([each[row] for each in columns])):
+                    memory.store(value, 5, [(7, 6 * row + column)])
             return context.get_dummy_value()
 
         return _signature(kinds), code
@@ -131,32 +115,30 @@ def make_tile_in(points: int, transform: Transform) -> Any:
     return tile
 
 
-def make_tile_out(points: int, transform: Transform, apart: int) -> Any:
-    """A numba function: the transform in both directions, then activation, to pixels that lie `apart`.
+def make_tile_out(apart: int) -> Any:
+    """A numba function: `after` in both directions, then activation, to 4 x 4 pixels that lie `apart`.
 
-    tile(m, m0, m_step, gains, gains0, bias, bias0, slope, slope0, noise, noise0, noise_row, out, out0,
-    out_row): out = leaky_relu(transformed * gains + bias + noise); `noise` has one number a pixel.
+    tile(m, m0, m_step, gains, gains0, bias, bias0, noise, noise0, noise_row, out, out0, out_row):
+    out = leaky_relu(transformed * gains + bias + noise); `noise` has one number a pixel.
     """
 
     @intrinsic
     @no_type_check
-    def tile(typingctx, m, m0, m_step, gains, gains0, bias, bias0, slope, slope0, noise, noise0, noise_row,
+    def tile(typingctx, m, m0, m_step, gains, gains0, bias, bias0, noise, noise0, noise_row,
              out, out0, out_row):  # fmt: skip
-        kinds = (m, m0, m_step, gains, gains0, bias, bias0, slope, slope0, noise, noise0, noise_row,
-                 out, out0, out_row)  # fmt: skip
+        kinds = (m, m0, m_step, gains, gains0, bias, bias0, noise, noise0, noise_row, out, out0, out_row)
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             memory = _Memory(context, builder, kinds, args)
-            gain, constant, negative = memory.load(3), memory.load(5), memory.load(7)
+            gain, constant = memory.load(3), memory.load(5)
             columns = [
-                transform([memory.load(0, [(2, points * row + column)]) for row in range(points)])
-                for column in range(points)
+                after([memory.load(0, [(2, 6 * row + column)]) for row in range(6)]) for column in range(6)
             ]
-            for row in range(len(columns[0])):
-                for column, value in enumerate(transform([each[row] for each in columns])):
-                    noisy = memory.splat(9, [(11, apart * row)], apart * column) + constant
-                    y = (value * gain + noisy).leaky(negative)
-                    memory.store(y, 12, [(14, apart * row)], apart * column * WIDTH)
+            for row in range(4):
+                for column, value in enumerate(after([each[row] for each in columns])):
+                    noisy = memory.splat(7, [(9, apart * row)], apart * column) + constant
+                    y = (value * gain + noisy).leaky()
+                    memory.store(y, 10, [(12, apart * row)], apart * column * WIDTH)
             return context.get_dummy_value()
 
         return _signature(kinds), code

@@ -65,7 +65,7 @@ def splat(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), mask)
 
 
-def _leaky(builder: Any, value: Any) -> Any:
+def leaky(builder: Any, value: Any) -> Any:
     small = builder.fmul(value, ir.Constant(VECTOR, [SLOPE] * WIDTH))
     return builder.select(builder.fcmp_ordered(">", value, small), value, small)  # as 0 < SLOPE < 1
 
@@ -163,7 +163,7 @@ def make_tile(rows: int, vectors: int, activate: bool, add: bool = False) -> Cal
                 first = _first(builder, pointers[6], pointers[8], rows, vectors, activate)
             sums = _product(builder, pointers[0], args[2], args[3], pointers[4], first)
             for value, target in zip(_chained(sums), _chained(targets), strict=True):
-                store_vector(builder, _leaky(builder, value) if activate else value, target)
+                store_vector(builder, leaky(builder, value) if activate else value, target)
             return context.get_dummy_value()
 
         return types.void(*integers), code

@@ -35,7 +35,6 @@ _KERNEL = [  # G, times 24
     [1, -2, 4],
     [0, 0, 24],
 ]
-_HALVING = [[1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 1, 0]]
 _OUTPUT = [  # A'
     [1, 1, 1, 1, 1, 0],
     [0, 1, -1, 2, -2, 0],
@@ -70,15 +69,6 @@ def transform(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "36 
     return (_square(_KERNEL, weight) / 24**2 @ kernels.flatten(1)).view(36, *kernels.shape[1:])
 
 
-def transform_halving(weight: Float[Tensor, "outputs inputs 3 3"]) -> Float[Tensor, "16 inputs outputs"]:
-    """For a stride of two: in each direction taps 0 and 2 make a convolution, F(2, 2), and tap 1 another.
-
-    Two of their five points have the same kernel, so 16 are different.
-    """
-    kernels = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (9, inputs, outputs)
-    return (_square(_HALVING, weight) @ kernels.flatten(1)).view(16, *kernels.shape[1:])
-
-
 def convolve(
     x: Float[Tensor, "1 inputs side side"], kernels: Float[Tensor, "36 inputs outputs"]
 ) -> Float[Tensor, "1 channels height width"]:
@@ -103,7 +93,7 @@ def convolve(
 def compiled() -> ModuleType | None:
     """The same on compiled kernels, several times faster; None without the package numba."""
     try:  # numba is optional, and takes a second to import
-        from backends.networks import _winograd_compiled as module
+        from backends.kernels import winograd as module
     except ImportError:
         log.info("convolutions are computed by plain torch; with the package numba they are faster")
         return None

@@ -1,0 +1,112 @@
+"""Decoder: a generator that an inverter made for one photograph. The contract; other modules are decoders.
+
+A decoder is the domain's generator plus a *delta*: a few named tensors. Latents files and share links keep
+the delta and the decoder's name, never whole weights, and restore it on the same generator.
+"""
+
+import hashlib
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from backends import Latents
+from backends.generators import Generator
+from config import ConfigError
+from plugins import find
+
+Delta = dict[str, Tensor]
+
+
+class DecoderError(ValueError):
+    """A stored decoder that cannot be restored here; the message is for whoever opens it."""
+
+
+@dataclass(eq=False)
+class Decoder(Generator, ABC):
+    """Has the latent space of its `base` and draws other pictures; a subclass says which.
+
+    A subclass takes just these two fields, and its `__post_init__` raises DecoderError for a delta that does
+    not fit the base. The delta is stored in the dtypes it has: float16 or int8 keep links small.
+    """
+
+    base: Generator
+    delta: Delta
+
+    @classmethod
+    def plugin(cls) -> str:
+        """The name by which `restored` finds the class again."""
+        return cls.__module__.rpartition(".")[2]
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self.base.fingerprint}\n{self.plugin()}\n".encode())
+        for name, tensor in sorted(self.delta.items()):
+            values = tensor.detach().cpu().contiguous().numpy()
+            digest.update(f"{name} {values.dtype} {values.shape}\n".encode() + values.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def size(self) -> int:
+        return self.base.size
+
+    @property
+    def layers(self) -> int:
+        return self.base.layers
+
+    @property
+    def dim(self) -> int:
+        return self.base.dim
+
+    @property
+    def z_dim(self) -> int:
+        return self.base.z_dim
+
+    @property
+    def cut_layer(self) -> int:
+        return self.base.cut_layer
+
+    @property
+    def truncation(self) -> float:
+        return self.base.truncation
+
+    def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
+        return self.base.mapping(z)
+
+    def mean(self) -> Float[Tensor, "1 layers dim"]:
+        return self.base.mean()
+
+    def affines(self) -> list[Float[Tensor, "styles dim"]]:
+        return self.base.affines()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is kept of a generator beside latents: enough to draw the same picture again, or to refuse."""
+
+    fingerprint: str = ""  # of the domain's generator; empty when unknown
+    decoder: str = ""  # name of the decoder; empty = the domain's generator itself
+    delta: Mapping[str, Tensor] | None = None
+
+    @staticmethod
+    def of(generator: Generator) -> "Stored":
+        if isinstance(generator, Decoder):
+            return Stored(generator.base.fingerprint, generator.plugin(), generator.delta)
+        return Stored(generator.fingerprint)
+
+    def restored(self, generator: Generator) -> Generator:
+        """`generator` (the domain's), or the decoder on it. Raises DecoderError, never draws another face."""
+        if not self.decoder:
+            return generator
+        if self.fingerprint != generator.fingerprint:
+            raise DecoderError(
+                "this inversion changed a copy of a generator that is not here any more, and would show "
+                "another picture without it. Invert the photograph again."
+            )
+        try:
+            plugin = find(Decoder, self.decoder)  # type: ignore[type-abstract]
+            return plugin(generator, dict(self.delta or {}))  # pyright: ignore[reportAbstractUsage]
+        except ConfigError as error:
+            raise DecoderError(f"this inversion needs the decoder {self.decoder!r}: {error}") from error
