@@ -113,13 +113,13 @@ class Sliders:
                 yield views.illustrated(Sheet.of(image))
         if image is not None and thumbnails.rows(image) >= wanted:
             thumbnails.keep(editor, panel, image)
-            if (visit.domain, visit.panel) == (domain, panel):
+            if visit.shows(domain, panel):
                 yield views.illustrated(Sheet.of(image))
 
     def _quietly(self, visit: Visit, domain: str, panel: Panel) -> Iterator[Image.Image]:
         """The sheet row by row, each when nobody moves a slider; ends early when the visitor has gone on."""
         with closing(self.models.turns(thumbnails.drawn(self.models.editor(domain), panel))) as rows:
-            while (visit.domain, visit.panel) == (domain, panel):
+            while visit.shows(domain, panel):
                 if time.monotonic() - self.models.moved < QUIET_SECONDS:
                     time.sleep(0.2)
                 elif (image := next(rows, None)) is not None:

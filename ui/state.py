@@ -16,6 +16,7 @@ from backends.photos import read_photo
 from editor import Edit, Editor
 
 HOUR = 3600  # seconds
+AWAY = 600  # seconds after which who closed the window will not come back: a phone closes it while it sleeps
 LOOK = 5.0  # seconds between two looks for what is to be forgotten
 
 
@@ -74,7 +75,7 @@ class Work:
 class Visit:
     """One browser window, from opening to closing it."""
 
-    domain: str = ""  # the one that the page shows; empty before the first, and when the window is closed
+    domain: str = ""  # the one that the page shows; empty before the first
     choice: str = ""  # the one that was chosen last; its weights may still be on their way
     panel: Panel = field(default_factory=Panel)
     photo: Photo | None = None
@@ -82,6 +83,7 @@ class Visit:
     link: str = ""  # id of the shared record that was made or opened last
     stop: threading.Event = field(default_factory=threading.Event)  # asks the inversion to end
     dragging: threading.Lock = field(default_factory=threading.Lock)  # held while a drag is answered
+    closed: bool = False  # whether the window is
     used: float = 0.0  # when the visitor did something last
 
     def show(self, domain: str, work: Work, panel: Panel) -> None:
@@ -94,10 +96,13 @@ class Visit:
         """Drop the photograph and what was made of it; settings stay."""
         self.photo = self.work = None
 
+    def shows(self, domain: str, panel: Panel) -> bool:
+        """Whether somebody still looks at these sliders."""
+        return not self.closed and (self.domain, self.panel) == (domain, panel)
+
     def close(self) -> None:
         """The window is closed: nobody waits for anything any more."""
-        self.domain = self.choice = ""
-        self.forget()
+        self.closed, self.choice = True, self.domain
         self.stop.set()
 
 
@@ -126,7 +131,7 @@ class Visits:
             self.expire()
         with self._lock:
             visit = self._visits.setdefault(session, Visit()) if session else Visit()
-            visit.used = self.now()
+            visit.used, visit.closed = self.now(), False
             if session:
                 self._visits.move_to_end(session)
             while len(self._visits) > self.most:
@@ -134,9 +139,9 @@ class Visits:
         return visit
 
     def leave(self, session: str) -> None:
-        """The window was closed."""
+        """The window was closed. Photograph and picture stay for a moment: it may open again."""
         with self._lock:
-            if visit := self._visits.pop(session, None):
+            if visit := self._visits.get(session):
                 visit.close()
 
     def expire(self) -> None:
@@ -146,7 +151,7 @@ class Visits:
             for visit in reversed(self._visits.values()):
                 photo = visit.photo
                 room -= photo.size if photo else 0
-                if self._looked - visit.used > self.life:
+                if self._looked - visit.used > (min(AWAY, self.life) if visit.closed else self.life):
                     visit.forget()
                 elif room < 0:
                     visit.photo = None

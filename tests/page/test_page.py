@@ -18,7 +18,7 @@ from sharing import ShareError, ShareStore
 from ui import events, photograph
 from ui.links import LinkError
 from ui.page import Page
-from ui.state import Photo, Visit, Visits
+from ui.state import AWAY, Photo, Visit, Visits
 from ui.views import presets
 from ui.widgets import Update
 
@@ -221,10 +221,29 @@ def test_visits_are_bounded_and_forget():
     visits.expire()
     assert visits.get("b").photo is None  # there is room for one
     assert visits.get("c").photo is not None
-    visits.leave("c")
     visits.leave("nobody")
-    assert visits.get("c").photo is None
-    assert visits.get("") is not visits.get("")  # who has no name shares nothing
+
+
+def test_a_closed_window_is_forgotten_sooner_unless_it_comes_back():
+    now = [0.0]
+    visits = Visits(now=lambda: now[0])
+    visit = visits.get("a")
+    for seconds, there in ((AWAY - 1, True), (AWAY + 1, False)):
+        visit.photo, visit.domain, visit.choice, visit.closed = Photo(b"x"), "toy", "another", False
+        visit.stop.clear()
+        visits.leave("a")
+        assert visit.stop.is_set()
+        assert visit.choice == "toy"  # what was on its way is not shown any more
+        now[0] += seconds
+        visits.expire()
+        assert (visit.photo is not None) == there
+        assert visits.get("a") is visit
+        assert not visit.closed
+
+
+def test_who_has_no_name_shares_nothing():
+    visits = Visits()
+    assert visits.get("") is not visits.get("")
 
 
 def test_a_visit_that_was_forgotten_says_so(page):
@@ -292,7 +311,7 @@ def test_an_inversion_ends_when_its_photograph_is_gone(page, visit, photo, again
     if again:
         uploaded(page, visit, photo.rotate(90))
     else:
-        visit.close()
+        visit.forget()
     left = list(run)
     assert [list(update) for update in left] == [["invert", "stop"]]
     assert left[0]["invert"].visible
