@@ -8,7 +8,7 @@ import torch
 
 import evaluation
 from config import ConfigError
-from directions import Direction
+from directions import Direction, DirectionSource
 from directions._stored import Stored, write
 from editor import Editor
 from evaluation import measured, naming, sliders, tables
@@ -227,6 +227,17 @@ def test_sliders_are_those_of_the_page(settings, tmp_path):
     }
     assert steps == {"page": True, "Others": False}
     assert set(promising(own, settings)) == {"smile"}
+
+
+def test_names_do_not_hang_on_conditions(toy, settings):
+    """A source whose directions cannot be conditioned may still have named ones; numbers are no names."""
+
+    class Colours(DirectionSource):
+        def directions(self, generator):
+            return [Direction.linear("warmer", torch.zeros(6, 16), -1, 1)]
+
+    toy.sources["Colours"] = Colours()
+    assert set(promising(toy, settings)) == {"warmer"}
 
 
 def test_diversity_of_equal_and_of_different_directions():

@@ -110,7 +110,7 @@ class Models:
 
     def invert(self, name: str, crop: Image.Image, inverter: str, steps: int) -> Generator[Step, None, None]:
         """Ever better inversions of a crop; others may compute between two steps."""
-        yield from self.turns(self._inverted(name, crop, inverter, steps))
+        return self.turns(self._inverted(name, crop, inverter, steps))
 
     def turns(self, steps: Iterator[Any]) -> Generator[Any, None, None]:
         """What `steps` gives, each computed in a turn of its own; `steps` is closed at the end."""
