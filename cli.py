@@ -36,11 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr, force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    from commands._common import Mistakes
+    from commands._common import USER_ERRORS
 
     try:
         return options.run(options)
-    except Mistakes as error:
+    except USER_ERRORS as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -6,22 +6,22 @@ layer.
 """
 
 import io
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Latents
+from backends import Latents, untrusted
 from backends.decoders import Stored
 from backends.generators import Generator
 
 DELTA = "delta/"  # before the names of a decoder's tensors
-MOST_VALUES = 64 * 1024 * 1024  # as float32 256 MiB, some thousand codes: more is a mistake
+MOST_BYTES = 256 << 20  # of numbers as float32: some thousand codes; more is a mistake
+NAME = 200  # characters of a name that are kept
+MEMBERS = ("latents", "domain", "fingerprint", "names", "decoder")  # that are read, beside those of the delta
 
 
 class LatentsError(ValueError):
@@ -45,7 +45,7 @@ class Saved:
 
 
 def save(
-    target: Path | IO[bytes], latents: Latents, domain: str, generator: Generator, names: list[str]
+    target: Path | io.BufferedIOBase, latents: Latents, domain: str, generator: Generator, names: list[str]
 ) -> None:
     """Write `.npz` (or `.npy`, which keeps the values only, when the file name says so).
 
@@ -75,27 +75,23 @@ def load(source: Path | bytes) -> Saved:
     content = source if isinstance(source, bytes) else _bounded(source)
     try:
         if content[:6] == b"\x93NUMPY":
-            return Saved(_numbers(_array(io.BytesIO(content))))
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            arrays = {name: _member(archive, name) for name in archive.namelist() if name.endswith(".npy")}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, LatentsError):
-            raise
+            return Saved(_numbers(untrusted.array(io.BytesIO(content), MOST_BYTES)))
+        arrays = untrusted.arrays(content, _wanted, MOST_BYTES)
+    except untrusted.FileError as error:
         raise LatentsError(
-            "not a latents file; expected .npz or .npy with (n, layers, dim) numbers"
+            f"not a latents file (.npz or .npy with (n, layers, dim) numbers): {error}"
         ) from error
-    if "latents.npy" not in arrays:
-        found = ", ".join(name.removesuffix(".npy") for name in arrays) or "nothing"
-        raise LatentsError(f"this .npz has no array called 'latents' (it has: {found})")
-    names = arrays.get("names.npy", np.asarray([], dtype=np.str_)).ravel()
+    if "latents" not in arrays:
+        raise LatentsError("this .npz has no array called 'latents'")
+    values = _numbers(arrays["latents"])
     return Saved(
-        _numbers(arrays["latents.npy"]),
+        values,
         domain=_text(arrays, "domain"),
         fingerprint=_text(arrays, "fingerprint"),
-        names=tuple(str(name) for name in names),
+        names=_names(arrays.get("names"), len(values) if values.dim() == 3 else 1),
         decoder=_text(arrays, "decoder"),
         delta={
-            name.removeprefix(DELTA).removesuffix(".npy"): _tensor(array)
+            name.removeprefix(DELTA): _tensor(array)
             for name, array in arrays.items()
             if name.startswith(DELTA)
         },
@@ -120,32 +116,9 @@ def fit(values: Float[Tensor, "..."], layers: int, dim: int) -> Latents:
 
 
 def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > 4 * MOST_VALUES:
-        raise LatentsError(f"{path.name} is larger than any latents file ({4 * MOST_VALUES >> 20} MiB)")
+    if path.stat().st_size > MOST_BYTES:
+        raise LatentsError(f"{path.name} is larger than any latents file ({MOST_BYTES >> 20} MiB)")
     return path.read_bytes()
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    with archive.open(name) as stream:
-        return _array(stream)
-
-
-def _array(stream: IO[bytes]) -> np.ndarray:
-    """One .npy, its header checked before anything of its size is read: an object array would be a pickle."""
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise LatentsError(f".npy version {version} is not supported; save with numpy.save or numpy.savez")
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = header(stream)
-    count = int(np.prod(shape, dtype=np.float64))
-    if dtype.hasobject:
-        raise LatentsError("this file holds pickled Python objects, which are not read; save plain numbers")
-    if min(shape, default=0) < 0 or dtype.itemsize * count > 8 * MOST_VALUES:
-        raise LatentsError(f"an array of shape {shape} is larger than any latents file")
-    data = stream.read(dtype.itemsize * count)
-    if len(data) < dtype.itemsize * count:
-        raise LatentsError("this file is cut short")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _numbers(array: np.ndarray) -> Float[Tensor, "..."]:
@@ -157,6 +130,10 @@ def _numbers(array: np.ndarray) -> Float[Tensor, "..."]:
     return values
 
 
+def _wanted(name: str) -> bool:
+    return name in MEMBERS or name.startswith(DELTA)
+
+
 def _tensor(array: np.ndarray) -> Tensor:
     """A tensor of a delta, in the dtype it was saved in."""
     if array.dtype not in (np.float32, np.float16, np.int8, np.uint8):
@@ -165,5 +142,18 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 
 def _text(arrays: dict[str, np.ndarray], key: str) -> str:
-    array = arrays.get(f"{key}.npy")
-    return str(array) if array is not None and array.dtype.kind == "U" and array.ndim == 0 else ""
+    array = arrays.get(key)
+    return "".join(_texts(array, 1)) if array is not None and array.ndim == 0 else ""
+
+
+def _names(array: np.ndarray | None, count: int) -> tuple[str, ...]:
+    return () if array is None else _texts(array, count)
+
+
+def _texts(array: np.ndarray, most: int) -> tuple[str, ...]:
+    """The first `most` texts of an array, each cut to what a line can show. Raises LatentsError."""
+    try:
+        texts = [str(text) for text in array.ravel()[:most]] if array.dtype.kind == "U" else []
+    except ValueError as error:  # numbers that are no characters
+        raise LatentsError("its names or its origin are no text") from error
+    return tuple(untrusted.printable(text, NAME) for text in texts)

@@ -62,8 +62,13 @@ def load(file: Path = FILE) -> dict[str, Entry]:
     }
 
 
+def is_name(text: str) -> bool:
+    """Whether an entry may be called so: it names a folder of the cache, and cannot be taken for a path."""
+    return re.fullmatch(r"[a-z0-9_]+", text) is not None
+
+
 def _entry(name: str, raw: object, where: str) -> Entry:
-    if not re.fullmatch(r"[a-z0-9_]+", name):  # it names a folder of the cache
+    if not is_name(name):
         raise config.ConfigError(f"{where}: names have lower-case letters, digits and underscores only")
     if not isinstance(raw, Mapping):
         raise config.ConfigError(f"{where}: expected a mapping with description, licence, source and members")

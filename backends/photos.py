@@ -7,10 +7,11 @@ in the header, before anything is decoded.
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from backends import Images
 
@@ -24,16 +25,7 @@ SIDE_LIMIT = 4096  # of the result; larger photographs are reduced, which saves 
 SMALLEST_SIDE = 16  # pixels
 LARGEST_RATIO = 20  # of the longer to the shorter side
 BACKGROUND = (255, 255, 255)  # behind transparent parts: what a browser shows
-
-TRANSPOSITIONS = {  # EXIF orientation -> what undoes it
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"mif1", b"msf1")  # brands of ISO media files
 
 
 class PhotoError(ValueError):
@@ -54,9 +46,8 @@ def read_photo(source: str | Path | bytes | io.BufferedIOBase | Image.Image) -> 
             return _decoded(image)
     except OSError as error:  # the file itself: missing, a folder, no permission
         log.info("picture refused: %s", error)
-        raise PhotoError(
-            f"the picture's file cannot be opened: {error.strerror or 'reading failed'}"
-        ) from error
+        reason = error.strerror or "reading failed"
+        raise PhotoError(f"the picture's file cannot be opened: {reason}") from error
 
 
 def to_images(photo: Image.Image, size: int) -> Images:
@@ -83,9 +74,8 @@ def _opened(stream: str | Path | io.BufferedIOBase) -> Image.Image:
     try:
         return Image.open(stream, formats=known)  # type: ignore[arg-type]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoError(
-            f"the picture has too many pixels; up to {PIXEL_LIMIT // 10**6} million work"
-        ) from error
+        most = f"{PIXEL_LIMIT // 10**6} million"
+        raise PhotoError(f"the picture has too many pixels; up to {most} work") from error
     except UnidentifiedImageError as error:
         raise PhotoError(_unknown(start)) from error
     except Exception as error:  # decoders of damaged files raise nearly anything
@@ -106,15 +96,7 @@ def _start(stream: str | Path | io.BufferedIOBase) -> bytes:
 def _unknown(start: bytes) -> str:
     """Says what the file seems to be."""
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start[4:8] == b"ftyp" and start[8:12] in (
-        b"heic",
-        b"heix",
-        b"hevc",
-        b"hevx",
-        b"heim",
-        b"mif1",
-        b"msf1",
-    ):
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC:
         return f"HEIC pictures cannot be read here; export it as JPEG. {WORKS}"
     if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
         return f"SVG drawings cannot be read here; export it as PNG. {WORKS}"
@@ -132,19 +114,16 @@ def _checked(image: Image.Image) -> None:
     """Raises PhotoError for sizes that cannot be worked with."""
     width, height = image.size
     if width * height > PIXEL_LIMIT:
-        raise PhotoError(
-            f"the picture has {width} x {height} pixels, {width * height / 1e6:.0f} million; "
-            f"up to {PIXEL_LIMIT // 10**6} million work"
-        )
+        reason = f"{width} x {height} pixels, {width * height / 1e6:.0f} million"
+        raise PhotoError(f"the picture has {reason}; up to {PIXEL_LIMIT // 10**6} million work")
     if min(width, height) < SMALLEST_SIDE:
         raise PhotoError(
             f"the picture has only {width} x {height} pixels; from {SMALLEST_SIDE} x {SMALLEST_SIDE} on it "
             "works, and a face should be 200 pixels wide or more"
         )
     if max(width, height) > LARGEST_RATIO * min(width, height):
-        raise PhotoError(
-            f"the picture is extremely elongated ({width} x {height}); up to {LARGEST_RATIO} : 1 works"
-        )
+        size = f"{width} x {height}"
+        raise PhotoError(f"the picture is extremely elongated ({size}); up to {LARGEST_RATIO} : 1 works")
 
 
 def _decoded(image: Image.Image) -> Image.Image:
@@ -156,22 +135,23 @@ def _decoded(image: Image.Image) -> Image.Image:
         image.load()
         orientation = _orientation(image)  # after load(), which turns some TIFFs itself
         photo = _rgb(image)
-        if max(photo.size) > SIDE_LIMIT:
-            photo.thumbnail((SIDE_LIMIT, SIDE_LIMIT), Image.Resampling.LANCZOS, reducing_gap=3)
-        if orientation in TRANSPOSITIONS:
-            photo = photo.transpose(TRANSPOSITIONS[orientation])
+        photo.thumbnail((SIDE_LIMIT, SIDE_LIMIT), Image.Resampling.LANCZOS, reducing_gap=3)
+        photo.info.clear()  # place, camera and thumbnails go no further
+        if orientation != 1:
+            photo.getexif()[ExifTags.Base.Orientation] = orientation
+            ImageOps.exif_transpose(photo, in_place=True)
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise _damaged(error) from error
-    photo.info.clear()  # place, camera and thumbnails go no further
     return photo
 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation: Any = image.getexif().get(ExifTags.Base.Orientation)
     except Exception as error:  # damaged EXIF, of a picture that may be fine
         log.info("EXIF ignored: %s: %s", type(error).__name__, error)
         return 1
+    return int(orientation) if orientation in range(2, 9) else 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

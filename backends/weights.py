@@ -23,8 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import plugins
-from backends import cache, converters, hashes, manifest, sources
+from backends import cache, checkpoints, converters, hashes, manifest, sources
 from backends.manifest import Entry
+from config import resolve
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +88,17 @@ def absent(name: str) -> Entry | None:
     return entry if entry and not hashes.there(entry) else None
 
 
+def own(setting: str) -> Path | None:
+    """The user's own file that a setting `weights:` is the path of; None for an entry of the manifest.
+
+    Whatever cannot be the name of an entry is a path; a relative one starts at the project's folder.
+    """
+    return None if not setting or manifest.is_name(setting) else resolve(setting)
+
+
 def fingerprint(name: str) -> str:
-    """SHA-256 (hex) of the weights: the manifest's, or the file's if `name` is a path to a `.safetensors`."""
-    file = _own(name)
+    """SHA-256 (hex) of the weights: the manifest's, or that of the user's own file. Raises WeightsError."""
+    file = _file(name)
     return cache.digest(file) if file else hashes.fingerprint(_entry(name))
 
 
@@ -108,13 +117,16 @@ def path(name: str, member: str | None = None) -> Path:
     return cache.folder() / name / member
 
 
-def state(name: str) -> dict[str, Tensor]:
-    """Tensors (on the processor) by key, of a name of the manifest or of the path of a `.safetensors` file.
+def state(name: str, plugin: str = "") -> dict[str, Tensor]:
+    """Tensors (on the processor) by key, of an entry of the manifest or of the user's own file.
 
-    Raises WeightsError.
+    With `plugin` ("generators/stylegan2") such a file may be a checkpoint in any public format; without, it
+    is a `.safetensors` that is read as it is. Raises WeightsError, and CheckpointError for other checkpoints.
     """
-    if own := _own(name):
-        return _load(own)
+    if plugin and (checkpoint := own(name)):
+        return checkpoints.load(checkpoint, plugin)
+    if file := _file(name):
+        return _load(file)
     prepare(name)
     return _load(cache.folder() / name / STATE if _entry(name).converter else path(name))
 
@@ -167,13 +179,13 @@ def _entry(name: str) -> Entry:
     return known[name]
 
 
-def _own(name: str) -> Path | None:
-    """The user's file that `name` is the path of; None for a name of the manifest."""
-    if not name.endswith(".safetensors"):
-        return None
-    file = Path(name).expanduser().absolute()
-    if not file.is_file():
-        raise WeightsError(f"there is no file {file.name}", f"(looked for {file})")
+def _file(name: str) -> Path | None:
+    """As `own`. Raises WeightsError when there is no such file."""
+    file = own(name)
+    if file and not file.is_file():
+        raise WeightsError(
+            f"there is no file {file.name}, and no weights are called so", f"(looked for {file})"
+        )
     return file
 
 

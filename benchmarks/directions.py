@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from directions._statistics import forget, statistics
+from directions._cache import forget
+from directions._statistics import statistics
 from editor import Editor
 
 RUNS = 7

@@ -1,4 +1,4 @@
-"""What several commands share: files named on the command line, options of every domain, error types."""
+"""What several commands share: options of every domain, what they start from, error types."""
 
 import argparse
 import logging
@@ -11,12 +11,12 @@ from backends.decoders import DecoderError
 from backends.inverters import Inversion
 from backends.photos import PhotoError
 from backends.weights import WeightsError
-from config import ConfigError
-from editor import CONFIGS, Edit, Editor
+from config import CONFIGS, ConfigError
+from editor import Editor
 from latents import LatentsError
 
 # What a user can mend. Anything else is our bug, and its traceback is wanted.
-Mistakes = (
+USER_ERRORS = (
     AlignmentError,
     CheckpointError,
     ConfigError,
@@ -33,45 +33,6 @@ log = logging.getLogger("semantic_sliders")
 def load_editor(options: argparse.Namespace, domain: str | None = None) -> Editor:
     """The editor that --domain, --configs and --override ask for."""
     return Editor.load(domain or options.domain, options.configs, options.override)
-
-
-def photographs(names: list[Path]) -> list[Path]:
-    """The files named, folders expanded to the pictures in them. Raises PhotoError when there are none."""
-    from PIL import Image
-
-    Image.init()
-    found: list[Path] = []
-    for name in names:
-        inside = name.iterdir() if name.is_dir() else [name]
-        keep = [path for path in inside if path == name or path.suffix.lower() in Image.EXTENSION]
-        found.extend(sorted(path for path in keep if path == name or path.is_file()))
-    if not found:
-        raise PhotoError(f"no pictures in {', '.join(map(str, names))}")
-    return found
-
-
-def free_stem(stem: str, taken: set[str]) -> str:
-    """`stem`, or `stem-2`, `stem-3` when two folders hold files of the same name; remembers it in `taken`."""
-    candidate, number = stem, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{stem}-{number}"
-    taken.add(candidate)
-    return candidate
-
-
-def parse_edit(settings: list[str]) -> Edit:
-    """Direction -> strength of texts such as "smile=2" and "SeFa 1=-3". Raises ConfigError."""
-    edit: Edit = {}
-    for setting in settings:
-        name, equals, strength = setting.rpartition("=")
-        try:
-            edit[name.strip()] = float(strength)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip() or not abs(edit[name.strip()]) < 1e6:  # also refuses nan
-            raise ConfigError(f"--set {setting!r}: expected NAME=NUMBER, as in --set 'SeFa 1=-3'")
-    return edit
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -106,15 +67,11 @@ def starting_point(options: argparse.Namespace) -> tuple[Editor, list[Inversion]
 
 def domain_arguments(parser: argparse.ArgumentParser, default: str | None = "faces") -> None:
     """--domain, --configs and --override."""
-    parser.add_argument("--domain", default=default, help="a file of the configs folder (default: faces)")
-    parser.add_argument("--configs", type=Path, default=CONFIGS, help="folder of domain files")
-    parser.add_argument(
-        "--override",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a key of the domain file, as in inverters.optimize.steps=30; may be repeated",
-    )
+    key_value = "change a key of the domain file, as in inverters.optimize.steps=30; may be repeated"
+    add = parser.add_argument
+    add("--domain", default=default, help="a file of the configs folder (default: faces)")
+    add("--configs", type=Path, default=CONFIGS, help="folder of domain files")
+    add("--override", action="append", default=[], metavar="KEY=VALUE", help=key_value)
 
 
 def start_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Convert a public checkpoint to this project's safetensors layout. Nothing in the file is executed.
+"""Convert a public checkpoint to this project's safetensors format. Nothing in the file is executed.
 
     python cli.py convert stylegan2-ffhq-config-f.pt --out ffhq.safetensors
 
@@ -24,5 +24,5 @@ def run(options: argparse.Namespace) -> int:
     if target.resolve() == options.file.resolve():
         raise checkpoints.CheckpointError(f"{target} is the file itself; name another with --out")
     report = checkpoints.convert(options.file, target)
-    sys.stdout.write(f"{report.family} ({report.layout}) -> {target}, for {report.plugin or 'no plugin'}\n")
+    sys.stdout.write(f"{report.family} ({report.format}) -> {target}, for {report.plugin or 'no plugin'}\n")
     return 0

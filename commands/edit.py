@@ -9,17 +9,18 @@ several seeds) the pictures are numbered. --save-latents keeps the edited codes.
 import argparse
 from pathlib import Path
 
-from commands._common import log, parse_edit, start_arguments, starting_point
+from commands._common import log, start_arguments, starting_point
+from config import ConfigError
+from editor import Edit
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     start_arguments(parser)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=STRENGTH", help="may be repeated; edits add up"
-    )
-    parser.add_argument("--out", type=Path, default=Path("edited.png"), help="picture file (PNG, JPEG, WebP)")
-    parser.add_argument("--save-latents", type=Path, help=".npz or .npy for the edited latents")
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=STRENGTH", help="may be repeated; edits add up")
+    add("--out", type=Path, default=Path("edited.png"), help="picture file (PNG, JPEG, WebP)")
+    add("--save-latents", type=Path, help=".npz or .npy for the edited latents")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     import latents
 
-    edit = parse_edit(options.set)
+    edit = _edit(options.set)
     editor, inversions, names = starting_point(options)
     for identity in edit:
         editor.direction(identity)  # an unknown name is an error before any work
@@ -42,3 +43,17 @@ def run(options: argparse.Namespace) -> int:
         codes = torch.cat([editor.edited(inversion.latents, edit) for inversion in inversions])
         latents.save(options.save_latents, codes, editor.name, inversions[0].generator, names)
     return 0
+
+
+def _edit(settings: list[str]) -> Edit:
+    """Direction -> strength of texts such as "smile=2" and "SeFa 1=-3". Raises ConfigError."""
+    edit: Edit = {}
+    for setting in settings:
+        name, _, strength = setting.rpartition("=")
+        try:
+            edit[name.strip()] = float(strength)
+        except ValueError:
+            name = ""
+        if not name.strip() or not abs(edit[name.strip()]) < 1e6:  # also refuses nan
+            raise ConfigError(f"--set {setting!r}: expected NAME=NUMBER, as in --set 'SeFa 1=-3'")
+    return edit

@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure all directions of the chosen sources on the same samples."""
-    from evaluation import report, settings, sliders
+    from evaluation import directions, settings, sliders
     from evaluation.effects import Measure
 
     editor = load_editor(options)
@@ -50,30 +50,24 @@ def run(options: argparse.Namespace) -> int:
     overrides = {name: value for name, value in given.items() if value is not None}
     evaluation = settings.read(editor.name, **overrides)
     if options.what == "directions":
-        chosen = report.sources(editor, evaluation, options.source or ())
-        report.report(editor, evaluation, chosen, options.out, options.count, options.names)
+        chosen = directions.sources(editor, evaluation, options.source or ())
+        directions.report(editor, evaluation, chosen, options.out, options.count, options.names)
         return 0
-    listed = report.promising(editor, evaluation, options.source or (), options.count)
+    listed = directions.promising(editor, evaluation, options.source or (), options.count)
     sliders.write(options.out, sliders.ends(Measure(editor.generator, evaluation), listed))
     return 0
 
 
 def _generator(options: argparse.Namespace, editor: "Editor") -> int:
-    """Sheets and figures of a compact generator and of the domain around it."""
-    from backends import weights
-    from backends.generators.compact import Compact
-    from backends.networks import compact_stylegan
-    from config import ConfigError
-    from training.data import Data
-    from training.report import Report, report
-    from training.unseen import Unseen, unseen
+    """Sheets and figures of the generator, and of the domain around it."""
+    from backends import dataset
+    from evaluation.generator import Report, report
+    from evaluation.held_out import held_out
 
-    generator = editor.generator
-    if not isinstance(generator, Compact):
-        raise ConfigError(f"{editor.name}: its generator was not trained here; choose one that is `compact`")
-    photographs = Data(options.photographs, labels=options.labels)
-    network = compact_stylegan.from_state(weights.state(generator.weights))
-    report(Report(str(options.out), photographs, options.samples or 5000), network)
+    place = Path(options.photographs)  # of the working directory, or the name of a dataset
+    path = str(place.absolute()) if place.exists() else options.photographs
+    trained, held = dataset.load(dataset.Data(path, labels=options.labels), editor.generator.size)
+    report(Report(options.out, options.samples or 5000), editor.generator, trained)
     directions = [d for label in editor.sources for d in editor.directions(label).values()][:2]
-    unseen(Unseen(photographs, str(options.out)), generator, editor.inverter(), directions)
+    held_out(editor.generator, editor.inverter(), directions, held, options.out)
     return 0

@@ -1,4 +1,4 @@
-"""Say what checkpoints are (family, size, rows, the plugin that reads them); executes nothing in them."""
+"""Say what checkpoints are (family, size, layers, the plugin that reads them); executes nothing in them."""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """One block a file; 1 if any could not be read."""
     from backends import checkpoints
+    from backends.untrusted import printable
 
     failed = 0
     for path in options.files:
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
             failed += 1
             log.error("error: %s", error)
             continue
-        sys.stdout.write(f"{path}\n")
+        sys.stdout.write(f"{printable(str(path))}\n")
         for key, value in asdict(report).items():
             if value not in ("", 0):
                 sys.stdout.write(f"  {key}: {value}\n")

@@ -6,11 +6,13 @@ then 1.
 """
 
 import argparse
+from itertools import chain, count
 from pathlib import Path
 
 from tqdm import tqdm
 
-from commands._common import Mistakes, domain_arguments, free_stem, load_editor, log, photographs
+from commands._common import USER_ERRORS, domain_arguments, load_editor, log
+from editor import Editor
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,27 +28,53 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Invert every photograph; 0 when all succeeded."""
     editor = load_editor(options)
-    paths = photographs(options.photos)
+    paths = _photographs(options.photos)
     options.out.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     failed = 0
     for path in tqdm(paths, desc="photographs", unit="photo", disable=len(paths) == 1):
         try:
-            _invert(editor, path, free_stem(path.stem, taken), options)
-        except Mistakes as error:
+            _invert(editor, path, _free(path.stem, taken), options)
+        except USER_ERRORS as error:
             failed += 1
             log.error("error: %s: %s", path, error)
     return 1 if failed else 0
 
 
-def _invert(editor, path: Path, stem: str, options: argparse.Namespace) -> None:
+def _photographs(names: list[Path]) -> list[Path]:
+    """The files named, folders expanded to the pictures in them. Raises PhotoError when there are none."""
+    from PIL import Image
+
+    from backends.photos import PhotoError
+
+    Image.init()
+    found: list[Path] = []
+    for name in names:
+        inside = sorted(name.iterdir()) if name.is_dir() else []
+        pictures = [path for path in inside if path.suffix.lower() in Image.EXTENSION and path.is_file()]
+        found += pictures if name.is_dir() else [name]
+    if not found:
+        raise PhotoError(f"no pictures in {', '.join(map(str, names))}")
+    return found
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    """`stem`, or `stem-2`, `stem-3` when two folders hold files of the same name; remembers it in `taken`."""
+    numbered = (f"{stem}-{number}" for number in count(2))
+    name = next(name for name in chain([stem], numbered) if name not in taken)
+    taken.add(name)
+    return name
+
+
+def _invert(editor: Editor, path: Path, stem: str, options: argparse.Namespace) -> None:
     import latents
-    from backends.aligners.center import Center
     from backends.photos import read_photo
 
     photo = read_photo(path)
     if options.no_align:
-        crop = Center().align(photo, editor.generator.size)
+        side = min(photo.size)
+        left, top = (photo.width - side) // 2, (photo.height - side) // 2
+        crop = editor.aligner.square(photo, (left, top, left + side, top + side), editor.generator.size)
     else:
         crop = editor.align(photo, max(options.subject - 1, 0))
     crop.save(options.out / f"{stem}_crop.png")

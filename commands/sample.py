@@ -1,8 +1,10 @@
 """Generate pictures from seeds, with their latents.
 
     python cli.py sample --seed 1-16 --out samples
+    python cli.py sample --seed 7 --out me.png
 
-Writes seed7.png for every seed and samples.npz with all latents; the same seed always gives the same picture.
+Writes seed7.png for every seed and samples.npz with all latents to the folder --out; for a single seed --out
+may also be a picture file, with the latents beside it (me.npz). The same seed always gives the same picture.
 """
 
 import argparse
@@ -11,13 +13,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from commands._common import domain_arguments, load_editor, parse_seeds
+from config import ConfigError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--seed", type=parse_seeds, default=[7], metavar="SEEDS", help="7, 1-20 or 3,5,8")
-    parser.add_argument("--truncation", type=float, help="psi: 0 = the mean picture, 1 = no truncation")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
+    add = parser.add_argument
+    add("--seed", type=parse_seeds, default=[7], metavar="SEEDS", help="7, 1-20 or 3,5,8")
+    add("--truncation", type=float, help="psi: 0 = the mean picture, 1 = no truncation")
+    add("--out", type=Path, default=Path("out"), help="folder, or the picture of one seed (default: out)")
     domain_arguments(parser)
 
 
@@ -28,12 +32,27 @@ def run(options: argparse.Namespace) -> int:
     import latents
 
     editor = load_editor(options)
-    options.out.mkdir(parents=True, exist_ok=True)
+    pictures, target = _files(options.out, options.seed)
+    target.parent.mkdir(parents=True, exist_ok=True)
     codes = []
-    for seed in tqdm(options.seed, unit="picture", disable=len(options.seed) == 1):
+    for seed, file in tqdm(pictures.items(), unit="picture", disable=len(pictures) == 1):
         inversion = editor.sample(seed, options.truncation)
-        editor.render(inversion).save(options.out / f"seed{seed}.png")
+        editor.render(inversion).save(file)
         codes.append(inversion.latents)
-    names = [f"seed {seed}" for seed in options.seed]
-    latents.save(options.out / "samples.npz", torch.cat(codes), editor.name, editor.generator, names)
+    names = [f"seed {seed}" for seed in pictures]
+    latents.save(target, torch.cat(codes), editor.name, editor.generator, names)
     return 0
+
+
+def _files(out: Path, seeds: list[int]) -> tuple[dict[int, Path], Path]:
+    """Seed -> file of its picture, and the file of the latents. Raises ConfigError."""
+    from PIL import Image
+
+    Image.init()
+    if out.is_dir() or out.suffix.lower() not in Image.EXTENSION:
+        return {seed: out / f"seed{seed}.png" for seed in seeds}, out / "samples.npz"
+    if len(seeds) > 1:
+        raise ConfigError(
+            f"--out {out}: one picture file for {len(seeds)} seeds; give a folder, as in --out samples"
+        )
+    return {seeds[0]: out}, out.with_suffix(".npz")

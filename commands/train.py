@@ -3,18 +3,14 @@
     python cli.py train configs/training/cats64.yaml data.path=photographs
     python cli.py train configs/training/faces_interfacegan.yaml samples=10000
 
-The file's key `trainer` names a module of training/ (without it: a generator is trained); every trainer
-continues what was interrupted.
+The file's key `trainer` names a module of training/. The same command continues what was interrupted.
 """
 
 import argparse
 import logging
-from importlib import import_module
 from pathlib import Path
 
 log = logging.getLogger("semantic_sliders")
-# modules of training/ with a `run` of their own
-TRAINERS = ("attributes", "interfacegan", "latentclr", "shifts", "steerability", "stylespace")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,13 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say where the result is."""
-    from config import ConfigError, load
+    import training
 
-    trainer = load(options.config, options.overrides).get("trainer", "")
-    if trainer and trainer not in TRAINERS:
-        raise ConfigError(
-            f"{options.config.name}: trainer: {trainer!r}; expected one of {', '.join(TRAINERS)}"
-        )
-    module = import_module(f"training.{trainer}" if trainer else "training")
-    log.info("written: %s", module.run(options.config, options.overrides))
+    log.info("written: %s", training.run(options.config, options.overrides))
     return 0

@@ -2,7 +2,7 @@
 
     python cli.py walk out/me.npz --direction "SeFa 1" --out walk.mp4
 
-The ending of --out chooses: .png, .jpg: a strip of --frames pictures side by side; .gif, .webp, .mp4: a film
+The ending of --out chooses: .png, .jpg: a strip of --frames pictures side by side; .gif, .webp, .mp4: a video
 that goes there and back.
 """
 
@@ -18,29 +18,30 @@ from config import ConfigError
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     start_arguments(parser)
-    parser.add_argument("--direction", required=True, help="a name that `cli.py directions` lists")
-    parser.add_argument("--low", type=float, help="strength to start from (default: the slider's low end)")
-    parser.add_argument("--high", type=float, help="strength to end with (default: the slider's high end)")
-    parser.add_argument("--frames", type=int, help="pictures from low to high (default: strip 7, film 24)")
-    parser.add_argument("--size", type=int, default=512, help="side of each picture, pixels (default: 512)")
-    parser.add_argument("--out", type=Path, default=Path("walk.png"), help="PNG, JPEG, GIF, WebP or MP4 file")
+    add = parser.add_argument
+    add("--direction", required=True, help="a name that `cli.py directions` lists")
+    add("--low", type=float, help="strength to start from (default: the slider's low end)")
+    add("--high", type=float, help="strength to end with (default: the slider's high end)")
+    add("--frames", type=int, help="pictures from low to high (default: strip 7, video 24)")
+    add("--size", type=int, default=512, help="side of each picture, pixels (default: 512)")
+    add("--out", type=Path, default=Path("walk.png"), help="PNG, JPEG, GIF, WebP or MP4 file")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the strip or film of the first latent."""
+    """Write the strip or video of the first latent."""
     from PIL import Image
 
-    import films
+    import video
 
     ending = options.out.suffix.lower()
-    if ending not in films.STRIPS + films.FILMS:
-        known = ", ".join(films.STRIPS + films.FILMS)
+    if ending not in video.STRIPS + video.VIDEOS:
+        known = ", ".join(video.STRIPS + video.VIDEOS)
         raise ConfigError(f"--out {options.out.name}: cannot write {ending or 'no ending'!r}; use {known}")
     editor, [inversion, *_], _ = starting_point(options)
     direction = editor.direction(options.direction)
     low = direction.low if options.low is None else options.low
     high = direction.high if options.high is None else options.high
-    count = options.frames or (24 if ending in films.FILMS else 7)
+    count = options.frames or (24 if ending in video.VIDEOS else 7)
     if count < 2:
         raise ConfigError("--frames: a walk has at least 2 pictures")
     frames = []
@@ -48,5 +49,5 @@ def run(options: argparse.Namespace) -> int:
         strength = low + (high - low) * i / (count - 1)
         frame = editor.render(inversion, {options.direction: strength})
         frames.append(frame.resize((options.size, options.size), Image.Resampling.LANCZOS))
-    films.write(frames, options.out)
+    video.write(frames, options.out)
     return 0

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ __all__ = [
     "on_layers",
     "parse_layers",
     "split_conditions",
+    "unknown",
 ]
 
 
@@ -60,8 +61,12 @@ class Direction:
 class DirectionSource(ABC):
     """Fields of a concrete source are its YAML settings, after these two that every source has."""
 
-    layers: str = "all"  # rows of W+ that are analysed and edited: "all", "coarse", "0-2,5"
+    layers: str = "all"  # those of W+ that are analysed and edited: "all", "coarse", "0-2,5"
     count: int = 10  # how many directions at most
+
+    def chosen(self, generator: Generator) -> list[int]:
+        """Indices of `layers`. Raises ConfigError."""
+        return parse_layers(self.layers, generator.layers, generator.size)
 
     @abstractmethod
     def directions(self, generator: Generator) -> list[Direction]:
@@ -74,7 +79,7 @@ class DirectionSource(ABC):
         """
         listed = {direction.name: direction for direction in self.directions(generator)}
         if name not in listed:
-            raise ConfigError(f"no direction is called {name!r}; there are: {', '.join(listed)}")
+            raise unknown(name, listed)
         return listed[name]
 
 
@@ -116,8 +121,15 @@ def _group(name: str, layers: int, size: int) -> range:
     return range(round(first * each), layers if end is None else min(round(end * each), layers))
 
 
-def on_layers(vector: Float[Tensor, " dim"], chosen: list[int], layers: int) -> Float[Tensor, "layers dim"]:
-    """`vector` on the chosen rows, zero on the others."""
-    rows = torch.zeros(layers, vector.shape[-1], device=vector.device)
-    rows[chosen] = vector
-    return rows
+def on_layers(
+    vector: Float[Tensor, "*chosen dim"], chosen: list[int], layers: int
+) -> Float[Tensor, "layers dim"]:
+    """`vector`, or one for each, on the chosen layers; zero on the others."""
+    layered = torch.zeros(layers, vector.shape[-1], device=vector.device)
+    layered[chosen] = vector
+    return layered
+
+
+def unknown(name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a direction that does not exist."""
+    return ConfigError(f"no direction is called {name!r}; there are: {', '.join(known)}")

@@ -1,4 +1,6 @@
-"""How pictures, or maps inside a generator, change along the principal components of W."""
+"""How pictures, or feature maps inside a generator, change along the principal components of W."""
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -9,7 +11,7 @@ from tqdm import tqdm
 from backends import Images, Latents
 from backends.generators import Generator
 from directions import on_layers
-from directions._disk import on_disk
+from directions._cache import on_disk
 from directions._statistics import principal
 
 STEP = 0.5  # of the finite differences, standard deviations of W
@@ -28,11 +30,13 @@ def pictures(generator: Generator, latents: Latents, pixels: int) -> Images:
     return functional.interpolate(images, size=(pixels, pixels), mode="area")
 
 
-def _moves(generator: Generator, layers: tuple[int, ...], count: int) -> list[Float[Tensor, "layers dim"]]:
-    """STEP standard deviations along each of the first components, on the chosen layers."""
+def basis(
+    generator: Generator, layers: tuple[int, ...], count: int
+) -> tuple[Float[Tensor, " k"], Float[Tensor, "k dim"]]:
+    """Standard deviations and unit vectors of at most `count` components, those without variance left out."""
     variances, vectors = principal(generator, layers, SAMPLES)
-    sizes = STEP * variances[:count].sqrt()
-    return [on_layers(sizes[i] * vectors[i], list(layers), generator.layers) for i in range(count)]
+    count = min(count, int((variances > 1e-6 * variances[0]).sum()))
+    return variances[:count].sqrt(), vectors[:count]
 
 
 @on_disk(version=1)
@@ -41,22 +45,28 @@ def pictures_along(
     generator: Generator, layers: tuple[int, ...], seeds: tuple[int, ...], count: int, pixels: int
 ) -> dict[str, Tensor]:
     """`jacobian`, (points, k, 3, pixels, pixels): a picture's change for a standard deviation of each."""
-    starts = points(generator, seeds)
-    columns = []
-    for move in tqdm(_moves(generator, layers, count), "measuring the Jacobian", disable=None):
-        ends = [pictures(generator, starts + sign * move, pixels) for sign in (1, -1)]
-        columns.append((ends[0] - ends[1]) / (2 * STEP))
-    return {"jacobian": torch.stack(columns, 1)}
+    return {"jacobian": _along(generator, layers, seeds, count, lambda w: pictures(generator, w, pixels))}
 
 
 @torch.no_grad()
 def maps_along(
     generator: Generator, layers: tuple[int, ...], seeds: tuple[int, ...], count: int, layer: int
 ) -> Float[Tensor, "points k channels side side"]:
-    """The same of the maps after a layer; quick enough not to be kept."""
-    starts = points(generator, seeds)
-    columns = []
-    for move in _moves(generator, layers, count):
-        ends = [generator.activations(starts + sign * move, layer) for sign in (1, -1)]
-        columns.append((ends[0] - ends[1]) / (2 * STEP))
+    """The same of the feature maps after a layer; quick enough not to be kept."""
+    return _along(generator, layers, seeds, count, lambda w: generator.activations(w, layer))
+
+
+def _along(
+    generator: Generator,
+    layers: tuple[int, ...],
+    seeds: tuple[int, ...],
+    count: int,
+    look: Callable[[Latents], Float[Tensor, "points channels side side"]],
+) -> Float[Tensor, "points k channels side side"]:
+    """Central differences, STEP to either side along each of the first `count` components."""
+    starts, columns = points(generator, seeds), []
+    stds, vectors = basis(generator, layers, count)
+    for vector in tqdm(STEP * stds[:, None] * vectors, "measuring derivatives", disable=None):
+        step = on_layers(vector, list(layers), generator.layers)
+        columns.append((look(starts + step) - look(starts - step)) / (2 * STEP))
     return torch.stack(columns, 1)

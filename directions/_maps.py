@@ -1,18 +1,19 @@
-"""Principal components of the maps inside a generator, and the latents that move along them.
+"""Principal components of the feature maps inside a generator, and the latents that move along them.
 
-GANSpace, section 2.2 (Härkönen et al., NeurIPS 2020): maps are too long for their covariance, so that the
-analysis goes batch by batch (Ross et al., 2008), and a component of maps has no latent of its own: least
-squares finds the one that goes with it.
+GANSpace, section 2.2 (Härkönen et al., NeurIPS 2020): maps are too long for their covariance, so the analysis
+goes batch by batch (Ross et al., 2008). A component of maps has no latent of its own: least squares finds the
+one that goes with it.
 """
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from backends import device
 from backends.generators import Generator
-from directions._disk import on_disk
+from directions._cache import on_disk
 
 BATCH = 16  # maps that are computed at once
 
@@ -60,7 +61,7 @@ class IncrementalPCA:
 @on_disk(version=1)
 @torch.no_grad()
 def map_components(
-    generator: Generator, layer: int, rows: list[int], samples: int, count: int
+    generator: Generator, layer: int, layers: Sequence[int], samples: int, count: int
 ) -> dict[str, Tensor]:
     """`vectors` (k, dim) of unit length, the latents that go with the components, and `shares` (k)."""
     analysis = IncrementalPCA(count)
@@ -69,10 +70,10 @@ def map_components(
         for start in range(0, samples, size):
             seeds = range(start, min(start + size, samples))
             if len(seeds) > 1:
-                analysis.add(torch.cat([maps for _, maps in _maps(generator, layer, rows, seeds)]))
+                analysis.add(torch.cat([maps for _, maps in _maps(generator, layer, layers, seeds)]))
             progress.update(len(seeds))
         parts = []
-        for latents, maps in _maps(generator, layer, rows, range(samples, 2 * samples)):
+        for latents, maps in _maps(generator, layer, layers, range(samples, 2 * samples)):
             parts.append((latents, (maps - analysis.mean) @ analysis.components.T))
             progress.update(len(latents))
     latents, coordinates = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -86,14 +87,12 @@ def regression(coordinates: Float[Tensor, "n k"], latents: Float[Tensor, "n dim"
     return torch.nn.functional.normalize(torch.linalg.lstsq(a, b).solution, dim=1).to(latents)
 
 
-def _maps(generator: Generator, layer: int, rows: list[int], seeds: range):
-    """Latents, averaged over `rows`, and flattened maps of seeds, in batches."""
+def _maps(
+    generator: Generator, layer: int, layers: Sequence[int], seeds: range
+) -> Iterator[tuple[Float[Tensor, "n dim"], Float[Tensor, "n length"]]]:
+    """Latents, averaged over `layers`, and flattened maps of seeds, in batches."""
     for start in range(0, len(seeds), BATCH):
-        z = noise(generator, list(seeds[start : start + BATCH]))
+        # other samples than those whose pictures are looked at
+        z = generator.noise([seed + 2**31 for seed in seeds[start : start + BATCH]])
         latents = generator.mapping(z)
-        yield latents[:, rows].mean(1), generator.activations(latents, layer).flatten(1)
-
-
-def noise(generator: Generator, seeds: list[int]) -> Float[Tensor, "n z_dim"]:
-    """Other samples than those whose pictures are looked at."""
-    return generator.noise([seed + 2**31 for seed in seeds]).to(device())
+        yield latents[:, list(layers)].mean(1), generator.activations(latents, layer).flatten(1)

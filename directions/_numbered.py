@@ -1,16 +1,21 @@
 """What sources share whose directions have no names, only numbers: "SeFa 1", the strongest first."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from backends import Latents
 from backends.generators import Generator
-from config import ConfigError
-from directions import Direction, DirectionSource, on_layers, parse_layers
-from directions._statistics import spread
+from directions import Direction, DirectionSource, on_layers, parse_layers, unknown
+from directions._statistics import note, spread
+
+Bend = Callable[[Float[Tensor, "n dim"]], Float[Tensor, "n dim"]]  # latents -> unit vectors there
 
 
 @dataclass(frozen=True)
@@ -19,41 +24,65 @@ class Components:
 
     vectors: Float[Tensor, "k dim"]
     notes: list[str]
+    bends: Sequence[Bend] = ()  # if directions depend on the latent; `vectors` then hold at the mean
 
 
 @dataclass
 class Numbered(DirectionSource):
     """Numbers count what `components` returns, whatever `count` says, so that a link finds its direction."""
 
+    ranges: dict[int, str] = field(default_factory=dict)  # number -> its layers, while `layers` is "all"
     limit: float = 3.0  # slider ends, standard deviations of the latents
     label: ClassVar[str]
+    first: ClassVar[int] = 1
 
     @abstractmethod
     def components(self, generator: Generator) -> Components:
         """All that there are; quick when asked again."""
 
-    def layers_of(self, number: int, generator: Generator) -> list[int]:
-        """The layers that component `number` (from 1) edits."""
-        return parse_layers(self.layers, generator.layers, generator.size)
+    def named(self, number: int) -> str:
+        """The name of a direction."""
+        return f"{self.label} {number}"
+
+    def order(self, numbers: range) -> list[int]:
+        """The numbers in the order in which directions are listed."""
+        return list(numbers)
 
     def directions(self, generator: Generator) -> list[Direction]:
-        known = len(self.components(generator).vectors)
-        return [self._direction(generator, number) for number in range(1, min(self.count, known) + 1)]
+        components = self.components(generator)
+        listed = self.order(self._numbers(components))[: self.count]
+        return [self._direction(generator, components, number) for number in listed]
 
     def find(self, generator: Generator, name: str) -> Direction:
-        """Any of the components, also those beyond `count`. Raises ConfigError."""
-        word, _, number = name.rpartition(" ")
-        known = len(self.components(generator).vectors)
-        if word.lower() != self.label.lower() or not number.isdecimal() or not 1 <= int(number) <= known:
-            raise ConfigError(
-                f"no direction is called {name!r}; there are: {self.label} 1 ... {self.label} {known}"
-            )
-        return self._direction(generator, int(number))
-
-    def _direction(self, generator: Generator, number: int) -> Direction:
+        """Any of the components, by its name or number, also beyond `count`. Raises ConfigError."""
         components = self.components(generator)
-        chosen = self.layers_of(number, generator)
-        rows = on_layers(components.vectors[number - 1], chosen, generator.layers)
-        length = spread(generator, rows)
-        note = f"{components.notes[number - 1]}, 1 = {length:.2f} in latent units"
-        return Direction.linear(f"{self.label} {number}", length * rows, -self.limit, self.limit, note)
+        numbers = self._numbers(components)
+        for number in numbers:
+            if name.lower() in (self.named(number).lower(), f"{self.label} {number}".lower()):
+                return self._direction(generator, components, number)
+        raise unknown(name, [f"{self.label} {numbers[0]} ... {self.label} {numbers[-1]}"])
+
+    def _numbers(self, components: Components) -> range:
+        return range(self.first, self.first + len(components.vectors))
+
+    def _direction(self, generator: Generator, components: Components, number: int) -> Direction:
+        i = number - self.first
+        everything = self.layers.strip().lower() in ("all", "")
+        layers = self.ranges.get(number, "all") if everything else self.layers
+        chosen = parse_layers(layers, generator.layers, generator.size)
+        vector = on_layers(components.vectors[i], chosen, generator.layers)
+        length = spread(generator, vector)
+        text = ", ".join(filter(None, (components.notes[i], note(length))))
+        if not components.bends:
+            return Direction.linear(self.named(number), length * vector, -self.limit, self.limit, text)
+        step = partial(_step, components.bends[i], chosen, length)
+        return Direction(self.named(number), step, -self.limit, self.limit, f"depends on the latent, {text}")
+
+
+@torch.no_grad()
+def _step(bend: Bend, chosen: list[int], length: float, latents: Latents) -> Latents:
+    """What one unit of strength adds: on each chosen layer, along the vector found for its latent."""
+    added = torch.zeros_like(latents)
+    changed = latents[:, chosen]
+    added[:, chosen] = length * bend(changed.flatten(0, 1)).view_as(changed)
+    return added

@@ -1,13 +1,14 @@
 """Directions in files: our own `.safetensors`, and those that others publish as `.npy` or `.pt`.
 
     (dim,) or (1, dim)      one vector, the same on every layer      InterFaceGAN, SeFa, MDDGAN, ReSeFa
-    (L, dim), (1, L, dim)   one row per layer                        IDInvert, e4e, steerability
+    (L, dim), (1, L, dim)   one vector a layer                       IDInvert, e4e, steerability
     {boundary, meta_data}   the same with the layers it is for       IDInvert
 
 A `.safetensors` file holds several, by name; its metadata entry `directions` is JSON: name -> layers,
-accuracy, limit, note (all optional).
+accuracy, limit, note, space (all optional; the space is "w", which includes W+, or "z").
 """
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,51 +22,65 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backends.checkpoints import CheckpointError, files, pickles
+from backends.checkpoints.formats import found
+from backends.checkpoints.formats import tensor as tensor_of
+from backends.checkpoints.objects import Array
 from backends.generators import Generator
 from backends.layer_map import LAYER_MAPS
+from backends.untrusted import array, header, printable
 from config import ConfigError, resolve
 from directions import parse_layers
-from directions._unpickle import load_npy
+from directions._statistics import mapped
 
-NOTES = ("layers", "accuracy", "limit", "note")  # what a file may say of each direction
+LIMIT = 64 << 20  # bytes of a file; published directions take at most a few hundred kilobytes
+NOTES = ("layers", "accuracy", "limit", "note", "space")  # what a file may say of each direction
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One direction of a file, in double precision; its longest row has length 1."""
+    """One direction of a file, in double precision; its longest layer has length 1."""
 
-    vector: Float[Tensor, "rows dim"]  # rows = 1: the same on every layer
+    vector: Float[Tensor, "stored dim"]  # 1: the same on every layer
     layers: str = "all"  # those it is meant for
     accuracy: float | None = None  # of the classifier whose normal it is, on held-out samples
     limit: float | None = None  # slider ends, standard deviations of the latents
     note: str = ""
+    space: str = "w"  # "z": a normal of Z, the mapping's input
 
-    def rows(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
-        """One row per layer of the generator, whatever `layers` says. Raises ConfigError."""
-        rows, dim = self.vector.shape
+    def layered(self, generator: Generator, name: str) -> Float[Tensor, "layers dim"]:
+        """The vector on each layer of the generator, whatever `layers` says. Raises ConfigError.
+
+        A photograph has no z that could be moved, so a normal of Z becomes the mean change of W along it.
+        """
+        stored, dim = self.vector.shape
+        if self.space == "z":
+            if (stored, dim) != (1, generator.z_dim):
+                raise ConfigError(
+                    f"direction {name!r} is of a Z with {dim} numbers, Z has {generator.z_dim} here"
+                )
+            return mapped(generator, tuple(self.vector[0].tolist())).double()
         if dim != generator.dim:
-            raise ConfigError(f"direction {name!r} has {dim} numbers a row, the latents here {generator.dim}")
-        if rows == 1:
+            raise ConfigError(f"direction {name!r} has {dim} numbers, the latents here {generator.dim}")
+        if stored in (1, generator.layers):
             return self.vector.expand(generator.layers, -1)
-        if rows == generator.layers:
-            return self.vector
-        if (rows, generator.layers) not in LAYER_MAPS:
+        if (stored, generator.layers) not in LAYER_MAPS:
             raise ConfigError(
-                f"direction {name!r} has {rows} rows, this generator {generator.layers} layers; "
-                f"use a direction with 1 or {generator.layers} rows"
+                f"direction {name!r} has {stored} layers, this generator {generator.layers}; "
+                f"use a direction with 1 or {generator.layers} layers"
             )
-        return self.vector[list(LAYER_MAPS[rows, generator.layers])]
+        return self.vector[list(LAYER_MAPS[stored, generator.layers])]
 
     def chosen(self, layers: str, generator: Generator) -> list[int]:
         """The layers to edit: those asked for, or if that is "all" those the direction is meant for."""
         if layers.strip().lower() not in ("all", ""):
             return parse_layers(layers, generator.layers, generator.size)
-        row_map = LAYER_MAPS.get((len(self.vector), generator.layers))
-        if row_map is None:
+        layer_map = LAYER_MAPS.get((len(self.vector), generator.layers))
+        if layer_map is None:
             return parse_layers(self.layers, generator.layers, generator.size)
         # in the numbers of the generator that the file was made for
         meant = parse_layers(self.layers, len(self.vector), generator.size)
-        return [layer for layer, row in enumerate(row_map) if row in meant]
+        return [layer for layer, taken in enumerate(layer_map) if taken in meant]
 
 
 def read(file: str) -> dict[str, Stored]:
@@ -79,10 +94,13 @@ def read(file: str) -> dict[str, Stored]:
         raise ConfigError(f"{path.name}: cannot read directions from it; use one of {', '.join(readers)}")
     if not path.is_file():
         raise ConfigError(f"{path.name}: there is no such file of directions")
+    if path.stat().st_size > LIMIT:
+        raise ConfigError(f"{path.name}: larger than {LIMIT >> 20} MB, so not a file of directions")
     try:
         return readers[path.suffix](path)
-    except (ValueError, TypeError, OSError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    # RecursionError: JSON that is nested too deeply
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError, SafetensorError) as error:
+        reason = printable(str(error).partition("\n")[0], 300)
         raise ConfigError(f"{path.name}: not a file of directions: {reason}") from error
 
 
@@ -108,29 +126,43 @@ def _safetensors(path: Path) -> dict[str, Stored]:
 
 
 def _npy(path: Path) -> dict[str, Stored]:
-    content = load_npy(path.read_bytes())
-    if not isinstance(content, Mapping):
-        return {path.stem: _stored(torch.from_numpy(np.asarray(content, dtype=np.float64)))}
-    vector, notes = content.get("boundary"), content.get("meta_data")
-    if not isinstance(vector, np.ndarray):
-        raise ValueError(f"a dict without 'boundary', but with: {', '.join(content) or 'nothing'}")
-    layers = notes.get("manipulate_layers") if isinstance(notes, Mapping) else None
-    text = ",".join(str(layer) for layer in layers) if isinstance(layers, list) and layers else "all"
-    return {path.stem: _stored(torch.from_numpy(vector.astype(np.float64)), text)}
+    stream = io.BytesIO(path.read_bytes())
+    _, _, kind = header(stream)
+    if not kind.hasobject:
+        stream.seek(0)
+        return {path.stem: _stored(torch.from_numpy(array(stream, LIMIT).astype(np.float64)))}
+    content = dictionary(stream)
+    vector, notes = tensor_of(content.get("boundary")), content.get("meta_data")
+    if vector is None:
+        raise ValueError(f"it has no array 'boundary', but: {found(content)}")
+    layers = notes.get("manipulate_layers") if isinstance(notes, dict) else None
+    numbers = [layer for layer in layers if isinstance(layer, int)] if isinstance(layers, list) else []
+    return {path.stem: _stored(vector, ",".join(map(str, numbers)) or "all")}
+
+
+def dictionary(stream: io.BytesIO) -> dict[Any, Any]:
+    """The dict that `numpy.save` was given instead of an array: the pickle behind the header of a `.npy`.
+
+    Nothing in it is executed. Raises ValueError when it holds something else.
+    """
+    content = pickles.read(stream, stream.getbuffer().nbytes)
+    if isinstance(content, Array) and content.items and len(content.items) == 1:
+        content = content.items[0]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"it holds {found(content)}, which is neither an array nor a dict")
+    return content
 
 
 def _pt(path: Path) -> dict[str, Stored]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle raises nearly anything, even KeyError
-        raise ValueError("it cannot be read as plain tensors") from error
-    if not isinstance(content, Tensor):
-        raise ValueError(f"it holds a {type(content).__name__} instead of one tensor")
-    return {path.stem: _stored(content)}
+    content = files.read(path)
+    vector = tensor_of(content)
+    if vector is None:
+        raise ValueError(f"it holds {found(content)} instead of one tensor")
+    return {path.stem: _stored(vector)}
 
 
 def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
-    """Checks shape and values; a vector repeated on every row becomes one row."""
+    """Checks shape and values; a vector that is the same on every layer is stored once."""
     vector = tensor.detach().double()
     vector = vector[0] if vector.dim() == 3 and len(vector) == 1 else torch.atleast_2d(vector)
     if vector.dim() != 2 or not vector.numel():
@@ -140,5 +172,7 @@ def _stored(tensor: Tensor, layers: str = "all", **notes: Any) -> Stored:
         raise ValueError("its numbers are not finite, or all zero")
     if torch.equal(vector, vector[:1].expand_as(vector)) and layers == "all":
         vector = vector[:1]
+    if notes.get("space", "w") not in ("w", "z"):
+        raise ValueError(f"it is of the space {notes['space']!r}; expected w or z")
     numbers = {key: float(notes.pop(key)) for key in ("accuracy", "limit") if notes.get(key) is not None}
     return Stored(vector / vector.norm(dim=1).max(), str(layers), **numbers, **notes)

@@ -1,33 +1,45 @@
-"""Directions that a network can tell apart in pictures (Voynov and Babenko, ICML 2020)."""
+"""Directions that a second network recognises in pictures (Voynov and Babenko, ICML 2020)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from backends.generators import Generator
-from config import ConfigError, resolve
+from config import ConfigError
+from directions._cache import by_file
 from directions._numbered import Components, Numbered
 
 
 @dataclass
 class Deformator(Numbered):
-    """The columns of the deformator that `training/shifts.py` learnt, those best told apart first."""
+    """The columns of the deformator that `training/shifts.py` learnt, the best recognised first.
+
+    A strength counts standard deviations of the latents, where the paper's shifts are lengths.
+    """
 
     file: str = ""  # .safetensors of a training run, relative to the project's folder
     label: ClassVar[str] = "Deformator"
 
     def components(self, generator: Generator) -> Components:
-        path = resolve(self.file)
-        try:
-            state = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise ConfigError(f"Deformator: file: {path.name!r} is no file of directions") from error
+        state, name = _read(self.file), Path(self.file).name
         vectors = state.get("params", torch.zeros(0, 0))
         if vectors.dim() != 2 or vectors.shape[1] != generator.dim:
-            raise ConfigError(f"{path.name}: expected params, (directions, {generator.dim})")
-        told = state.get("told", torch.full((len(vectors),), torch.nan)).tolist()
-        notes = [f"told apart {share:.0%}" if share == share else f"of {path.name}" for share in told]
+            raise ConfigError(f"{name}: expected params, (directions, {generator.dim})")
+        known = state.get("accuracy", state.get("told"))  # "told": files of earlier versions
+        notes = [f"of {name}"] * len(vectors)
+        if known is not None:
+            notes = [f"accuracy {share:.0%}" for share in known.tolist()]
         return Components(torch.nn.functional.normalize(vectors.float(), dim=1), notes)
+
+
+@by_file
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{path.name}: not a file of directions") from error

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from backends.generators import Generator
 from config import ConfigError
-from directions import Direction, DirectionSource, split_conditions
-from directions._statistics import spread
+from directions import Direction, DirectionSource, on_layers, split_conditions, unknown
+from directions._statistics import note, spread
 from directions._stored import Stored, read
 
 DEPENDENT = 1e-3  # length of what a projection leaves, of 1, under which only rounding errors are left
@@ -21,6 +21,9 @@ class InterFaceGAN(DirectionSource):
 
     `find` also knows "smile | keep gender, age": the boundary of smile projected so that gender and age do
     not change. Such a name can be asked for whatever `keep` says, and is what a link stores.
+
+    Unlike in the paper, normals may differ from layer to layer, and a strength counts standard deviations of
+    the latents instead of lengths.
     """
 
     file: str = ""  # of directions (see directions/_stored.py), relative to the project's folder
@@ -53,37 +56,35 @@ class InterFaceGAN(DirectionSource):
         stored = self.stored()
         for wanted in (attribute, *keep):
             if wanted not in stored:
-                raise ConfigError(f"no direction is called {wanted!r}; there are: {', '.join(stored)}")
+                raise unknown(wanted, stored)
         boundary = stored[attribute]
-        rows = boundary.rows(generator, attribute)
+        vector = boundary.layered(generator, attribute)
         if keep:
-            others = torch.stack([stored[other].rows(generator, other) for other in keep])
+            others = torch.stack([stored[other].layered(generator, other) for other in keep])
             try:
-                rows = conditional(rows, others)
+                vector = conditional(vector, others)
             except ValueError as error:
                 raise ConfigError(f"{attribute} cannot change without {', '.join(keep)}: {error}") from error
-        move = torch.zeros_like(rows)
         chosen = boundary.chosen(self.layers, generator)
-        move[chosen] = rows[chosen]
-        length = spread(generator, move)
+        vector = on_layers(vector[chosen].float(), chosen, generator.layers)
+        length = spread(generator, vector)
         notes = [boundary.note, f"accuracy {boundary.accuracy:.0%}" if boundary.accuracy else ""]
-        notes += [f"keeps {', '.join(keep)}" if keep else "", f"1 = {length:.2f} in latent units"]
-        limit, vector = boundary.limit or self.limit, (length * move).float()
-        said = ", ".join(note for note in notes if note)
-        return Direction.linear(name, vector, -limit, limit, said, conditions=tuple(stored))
+        notes += [f"keeps {', '.join(keep)}" if keep else "", note(length)]
+        limit, said = boundary.limit or self.limit, ", ".join(filter(None, notes))
+        return Direction.linear(name, length * vector, -limit, limit, said, conditions=tuple(stored))
 
 
 def conditional(
-    vector: Float[Tensor, "rows dim"], others: Float[Tensor, "k rows dim"]
-) -> Float[Tensor, "rows dim"]:
-    """`vector` without its projection on the span of `others`, row by row, at its old length.
+    vector: Float[Tensor, "layers dim"], others: Float[Tensor, "k layers dim"]
+) -> Float[Tensor, "layers dim"]:
+    """`vector` without its projection on the span of `others`, layer by layer, at its old length.
 
     The conditional manipulation of the paper: for one condition c of unit length n - (n.c) c, for two its
     closed form, for more the same least squares. Raises ValueError when nothing of `vector` would be left.
     """
-    conditions = others.permute(1, 2, 0)  # (rows, dim, k)
+    conditions = others.permute(1, 2, 0)  # (layers, dim, k)
     # singular values rather than the Gram matrix: conditions may depend on each other
-    shares = torch.linalg.pinv(conditions) @ vector[..., None]  # (rows, k, 1)
+    shares = torch.linalg.pinv(conditions) @ vector[..., None]  # (layers, k, 1)
     left = vector - (conditions @ shares)[..., 0]
     length, wanted = left.norm(dim=1, keepdim=True), vector.norm(dim=1, keepdim=True)
     if (length < DEPENDENT * wanted).any():

@@ -8,10 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
-from directions import parse_layers
-from directions._derivatives import SAMPLES, pictures_along
+from directions._derivatives import basis, pictures_along
 from directions._numbered import Components, Numbered
-from directions._statistics import principal, remembered, signed
+from directions._statistics import signed
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Jacobian(Numbered):
     variance: along the others pictures soon stop being any.
 
     With a `region` the eigenvectors are those of the region's pixels, within the null space of the others'
-    (Zhu et al., LowRankGAN): moves that change the region and little else. The null space is that of the
+    (Zhu et al., LowRankGAN): directions that change the region and little else. The null space is that of the
     `rank` strongest eigenvectors of the rest; where the paper projects each direction onto it afterwards,
     here the problem is solved inside it.
 
@@ -44,10 +43,7 @@ class Jacobian(Numbered):
             raise ValueError("region: expected left, top, right, bottom, 0-1, as in [0.3, 0.6, 0.7, 0.8]")
 
     def components(self, generator: Generator) -> Components:
-        layers = tuple(parse_layers(self.layers, generator.layers, generator.size))
-        basis, inside, outside = _metrics(
-            generator, layers, tuple(self.seeds), self.basis, self.pixels, tuple(self.region)
-        )
+        basis, inside, outside = self._metrics(generator)
         allowed = torch.eye(len(basis), dtype=inside.dtype, device=inside.device)
         if self.region:  # columns: an orthonormal basis of the null space, weakest changes first
             allowed = torch.linalg.eigh(outside).eigenvectors[:, : max(len(basis) - self.rank, 1)]
@@ -60,25 +56,17 @@ class Jacobian(Numbered):
             notes = [f"eigenvalue {value:.2g}" for value in change.tolist()]
         return Components(signed(columns.T.to(basis) @ basis), notes)
 
-
-@remembered
-def _metrics(
-    generator: Generator,
-    layers: tuple[int, ...],
-    seeds: tuple[int, ...],
-    count: int,
-    pixels: int,
-    region: tuple[float, ...],
-) -> tuple[Float[Tensor, "k dim"], Float[Tensor, "k k"], Float[Tensor, "k k"]]:
-    """Principal components, and JᵀJ along them: of the region's pixels, and of all others."""
-    variances, vectors = principal(generator, layers, SAMPLES)
-    count = min(count, int((variances > 1e-6 * variances[0]).sum()))
-    basis, deviations = vectors[:count], variances[:count].sqrt()
-    J = pictures_along(generator, layers, seeds, count, pixels)["jacobian"].double()
-    left, top, right, bottom = (round(pixels * edge) for edge in (region or (0, 0, 1, 1)))
-    mask = torch.zeros(pixels, pixels, dtype=torch.bool, device=J.device)
-    mask[top : max(bottom, top + 1), left : max(right, left + 1)] = True
-    J = J / deviations.to(J)[None, :, None, None, None]  # from a standard deviation to a unit of length
-    parts = [J[..., chosen].flatten(2) for chosen in (mask, ~mask)]  # (points, k, 3 * number of pixels)
-    inside, outside = (torch.einsum("pia,pja->ij", part, part) / len(J) for part in parts)
-    return basis, inside, outside
+    def _metrics(
+        self, generator: Generator
+    ) -> tuple[Float[Tensor, "k dim"], Float[Tensor, "k k"], Float[Tensor, "k k"]]:
+        """Principal components, and JᵀJ along them: of the region's pixels, and of all others."""
+        layers, pixels = tuple(self.chosen(generator)), self.pixels
+        stds, vectors = basis(generator, layers, self.basis)
+        J = pictures_along(generator, layers, tuple(self.seeds), len(stds), pixels)["jacobian"].double()
+        J = J / stds.to(J)[None, :, None, None, None]  # from a standard deviation to a unit of length
+        left, top, right, bottom = (round(pixels * edge) for edge in (self.region or (0, 0, 1, 1)))
+        mask = torch.zeros(pixels, pixels, dtype=torch.bool, device=J.device)
+        mask[top : max(bottom, top + 1), left : max(right, left + 1)] = True
+        parts = [J[..., chosen].flatten(2) for chosen in (mask, ~mask)]  # (points, k, 3 * number of pixels)
+        inside, outside = (torch.einsum("pia,pja->ij", part, part) / len(J) for part in parts)
+        return vectors, inside, outside

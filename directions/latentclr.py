@@ -3,79 +3,47 @@
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
-from backends import Latents
 from backends.generators import Generator
 from config import ConfigError
-from directions import Direction, DirectionSource, on_layers, parse_layers
-from directions._latentclr import Move, read
-from directions._statistics import spread
+from directions._latentclr import VECTOR, move, read
+from directions._numbered import Components, Numbered
 
 
 @dataclass
-class LatentCLR(DirectionSource):
+class LatentCLR(Numbered):
     """Directions of a `model.pt`; which of the three models of section 3.1 it is, is told from the file.
 
-    A global direction is a vector. Linear and nonlinear ones are functions of w: each row of the latent is
+    A global direction is a vector. Linear and nonlinear ones are functions of w: the latent of each layer is
     moved along the vector that the model finds for it, of unit length as in training (`normalize`). Their
     strengths count the standard deviation of W along the vector at the mean latent.
     """
 
     file: str = ""  # model.pt of LatentCLR, relative to the project's folder
     names: dict[int, str] = field(default_factory=dict)  # number, from 0 as in the authors' tables -> name
-    ranges: dict[int, str] = field(default_factory=dict)  # number -> its layers, while `layers` is "all"
-    limit: float = 3.0  # slider ends, standard deviations of the latents
+    label: ClassVar[str] = "LatentCLR"
+    first: ClassVar[int] = 0
 
-    def directions(self, generator: Generator) -> list[Direction]:
-        """The named ones first, then the others in the file's order."""
-        numbers = [number for number in self.names if number < len(self.moves())]
-        numbers += [number for number in range(len(self.moves())) if number not in self.names]
-        return [self._direction(generator, number) for number in numbers[: self.count]]
-
-    def find(self, generator: Generator, name: str) -> Direction:
-        """Any direction of the file, also beyond `count`. Raises ConfigError."""
-        for number in range(len(self.moves())):
-            if name.lower() in (self._name(number).lower(), f"latentclr {number}"):
-                return self._direction(generator, number)
-        raise ConfigError(
-            f"no direction is called {name!r}; there are: LatentCLR 0 ... LatentCLR {len(self.moves()) - 1}"
-        )
-
-    def moves(self) -> list[Move]:
-        """The directions of the file. Raises ConfigError."""
+    def components(self, generator: Generator) -> Components:
         if not self.file:
             raise ConfigError("LatentCLR needs `file:`, the model.pt of a training run")
-        return read(self.file)
-
-    def _name(self, number: int) -> str:
-        return self.names.get(number, f"LatentCLR {number}")
-
-    def _direction(self, generator: Generator, number: int) -> Direction:
-        move = self.moves()[number]
-        if move.dim != generator.dim:
+        states = read(self.file)
+        if (dim := next(iter(states[0].values())).shape[-1]) != generator.dim:
             raise ConfigError(
-                f"{Path(self.file).name} is for latents of {move.dim} numbers, these have {generator.dim}"
+                f"{Path(self.file).name} is for latents of {dim} numbers, these have {generator.dim}"
             )
-        everything = self.layers.strip().lower() in ("all", "")
-        text = self.ranges.get(number, self.layers) if everything else self.layers
-        chosen = parse_layers(text, generator.layers, generator.size)
-        vector = move(generator.mean().mean(1))[0]  # (dim,)
-        rows = on_layers(vector, chosen, generator.layers)
-        length = spread(generator, rows)
-        note = f"1 = {length:.2f} in latent units"
-        name = self._name(number)
-        if move.constant:
-            return Direction.linear(name, length * rows, -self.limit, self.limit, note)
-        step = partial(_step, move, chosen, length)
-        return Direction(name, step, -self.limit, self.limit, f"depends on the latent, {note}")
+        moves = [partial(move, state=state) for state in states]
+        mean = generator.mean().mean(1)
+        bends = () if VECTOR in states[0] else moves
+        return Components(torch.cat([each(mean) for each in moves]), [""] * len(moves), bends)
 
+    def named(self, number: int) -> str:
+        return self.names.get(number, super().named(number))
 
-@torch.no_grad()
-def _step(move: Move, chosen: list[int], length: float, latents: Latents) -> Latents:
-    """What one unit of strength adds: on each chosen layer, along the vector found for that row."""
-    added = torch.zeros_like(latents)
-    rows = latents[:, chosen]
-    added[:, chosen] = length * move(rows.flatten(0, 1)).view_as(rows)
-    return added
+    def order(self, numbers: range) -> list[int]:
+        """The named ones first, then the others in the file's order."""
+        named = [number for number in self.names if number in numbers]
+        return named + [number for number in numbers if number not in self.names]

@@ -1,4 +1,4 @@
-"""SeFa: the moves that change a generator's styles most, from its weights (Shen and Zhou, CVPR 2021)."""
+"""SeFa: the directions that change a generator's styles most, from its weights (Shen and Zhou, CVPR 2021)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from backends.generators import Generator
-from directions import _components, parse_layers
+from directions import _components
+from directions._cache import remembered
 from directions._numbered import Components, Numbered
-from directions._statistics import remembered, signed
+from directions._statistics import signed
 
 
 @dataclass
@@ -42,8 +43,7 @@ class SeFa(Numbered):
 
     def factors(self, generator: Generator) -> tuple[Float[Tensor, " k"], Float[Tensor, "k dim"]]:
         """Eigenvalues, descending, and orthonormal eigenvectors, without the gain directions."""
-        layers = tuple(parse_layers(self.layers, generator.layers, generator.size))
-        return _factors(generator, layers, self.normalize, self.gain)
+        return _factors(generator, tuple(self.chosen(generator)), self.normalize, self.gain)
 
 
 @remembered
@@ -55,9 +55,9 @@ def _factors(
     affines = generator.affines()
     gram = torch.zeros(generator.dim, generator.dim, dtype=torch.float64, device=affines[0].device)
     for layer in layers:
-        rows = affines[layer].double()  # (styles, dim): the columns of A
-        rows = functional.normalize(rows, dim=1) if normalize else rows
-        gram += rows.T @ rows
+        affine = affines[layer].double()  # (styles, dim): its rows are the columns of A
+        affine = functional.normalize(affine, dim=1) if normalize else affine
+        gram += affine.T @ affine
     eigenvalues, columns = torch.linalg.eigh(gram)
     eigenvalues, vectors = eigenvalues.flip(0).clamp(min=0), signed(columns.T.flip(0))
     mean = generator.mean()[0, list(layers)].mean(0).to(gram)

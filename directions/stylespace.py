@@ -2,22 +2,24 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from backends.generators import Generator
-from config import ConfigError, checked, resolve
-from directions import Direction, DirectionSource, parse_layers
-from directions._statistics import remembered, statistics
+from config import ConfigError, checked
+from directions import Direction, DirectionSource, on_layers, unknown
+from directions._cache import by_file, remembered
+from directions._statistics import note, statistics
 
 
 @dataclass(frozen=True)
 class Channel:
     """One channel of a file or of the settings."""
 
-    layer: int  # row of the latents that sets it
+    layer: int  # of W+, that sets it
     channel: int  # row of that layer's affine matrix
     sign: int = 1  # -1: a positive strength lowers it
     limit: float | None = None  # slider ends, standard deviations of the channel
@@ -28,22 +30,21 @@ class Channel:
 class StyleSpace(DirectionSource):
     """Style channels by name, ranked by attributes with `training/stylespace.py`, or by hand.
 
-    Latents are rows of W+, so a channel is changed by the most probable move of its row that changes it
-    and leaves the row's other channels alone (as far as `ridge` allows: 0 = exactly, by moves that may be far
-    from any sample). A strength of 1 is one standard deviation of the channel. Layers of StyleGAN2 that its
-    colours read too change those a little; ours read each row once, so that this is the paper's edit.
+    An edit is a step in W+, so a channel is changed by the most probable step of its layer's latent that
+    changes it and leaves the layer's other channels alone (as far as `ridge` allows: 0 = exactly, by steps
+    that may lead far from any sample). A strength of 1 is one standard deviation of the channel. Layers of
+    StyleGAN2 that its colours read too change those a little; ours are read once each, so that this is the
+    paper's edit.
     """
 
     file: str = ""  # .json, name -> Channel, relative to the project's folder
-    channels: dict[str, str] = field(
-        default_factory=dict
-    )  # name -> "layer:channel", "-" before channel: less
+    channels: dict[str, str] = field(default_factory=dict)  # name -> "layer:channel"; "layer:-channel": less
     ridge: float = 1e-4  # of the mean variance of a layer's channels
     limit: float = 6.0  # slider ends, for files that do not say
 
     def directions(self, generator: Generator) -> list[Direction]:
         """Those on the chosen layers, in the file's order."""
-        chosen = parse_layers(self.layers, generator.layers, generator.size)
+        chosen = self.chosen(generator)
         known = [name for name, channel in self.known().items() if channel.layer in chosen]
         return [self._direction(generator, name) for name in known[: self.count]]
 
@@ -53,7 +54,7 @@ class StyleSpace(DirectionSource):
 
     def known(self) -> dict[str, Channel]:
         """The named channels. Raises ConfigError."""
-        found = read(self.file) if self.file else {}
+        found = dict(read(self.file)) if self.file else {}
         found |= {name: parse(text) for name, text in self.channels.items()}
         if not found:
             raise ConfigError("StyleSpace needs `file:`, or `channels:` (name: layer:channel)")
@@ -62,25 +63,22 @@ class StyleSpace(DirectionSource):
     def _direction(self, generator: Generator, name: str) -> Direction:
         known = self.known()
         if name not in known and ":" not in name:
-            raise ConfigError(f"no direction is called {name!r}; there are: {', '.join(known)}")
+            raise unknown(name, known)
         channel = known[name] if name in known else parse(name)
-        styles = len(generator.affines()[channel.layer]) if channel.layer < generator.layers else 0
-        if channel.channel >= styles:
-            raise ConfigError(
-                f"{name}: the generator has no channel {channel.channel} in layer {channel.layer}"
-            )
-        move = moves(generator, channel.layer, self.ridge)[channel.channel]
-        rows = torch.zeros(generator.layers, generator.dim, device=move.device)
-        rows[channel.layer] = channel.sign * move
-        note = f"channel {channel.channel} of layer {channel.layer}, 1 = {move.norm():.2f} in latent units"
+        layer, number = channel.layer, channel.channel
+        if layer >= generator.layers or number >= len(generator.affines()[layer]):
+            raise ConfigError(f"{name}: the generator has no channel {number} in layer {layer}")
+        vector = channel.sign * moves(generator, layer, self.ridge)[number]
+        text = f"channel {number} of layer {layer}, {note(float(vector.norm()))}"
+        text = f"{channel.note}, {text}" if channel.note else text
         limit = channel.limit or self.limit
-        return Direction.linear(name, rows, -limit, limit, ", ".join(filter(None, (channel.note, note))))
+        return Direction.linear(name, on_layers(vector, [layer], generator.layers), -limit, limit, text)
 
 
 @remembered
 @torch.no_grad()
 def moves(generator: Generator, layer: int, ridge: float) -> Float[Tensor, "styles dim"]:
-    """Per channel of a layer, the move of its row that raises it, and it alone, by a standard deviation.
+    """Per channel of a layer, the step of its latent that raises it, and it alone, by a standard deviation.
 
     The conditional mean of w given the channels, for normal w of covariance C and affine matrix A:
     C Aᵀ (A C Aᵀ + ridge)⁻¹ e, at the length at which the channel's own change is its standard deviation.
@@ -105,14 +103,12 @@ def parse(text: str) -> Channel:
     return Channel(int(layer), int(digits), -1 if channel.strip().startswith("-") else 1)
 
 
-def read(file: str) -> dict[str, Channel]:
+@by_file
+def read(path: Path) -> dict[str, Channel]:
     """The channels of a file. Raises ConfigError."""
-    path = resolve(file)
     try:
         content = json.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path.name}: there is no such file of channels") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path.name}: not a file of channels: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise ConfigError(f"{path.name}: expected names with layer and channel each")

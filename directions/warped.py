@@ -1,23 +1,26 @@
 """WarpedGANSpace: directions that bend with the latent (Tzelepis, Tzimiropoulos and Patras, ICCV 2021)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from backends import Latents
 from backends.generators import Generator
-from config import ConfigError, resolve
-from directions import Direction, DirectionSource, on_layers, parse_layers
-from directions._statistics import spread
-from directions._warps import Warps
+from config import ConfigError
+from directions._cache import by_file
+from directions._numbered import Components, Numbered
 
 
 @dataclass
-class Warped(DirectionSource):
+class Warped(Numbered):
     """The warps that `training/shifts.py` learnt with `model: warps`.
 
     In the paper a path is followed in small steps; here a slider follows the tangent at the latent that is
@@ -25,50 +28,73 @@ class Warped(DirectionSource):
     """
 
     file: str = ""  # .safetensors of a training run, relative to the project's folder
-    limit: float = 3.0  # slider ends, standard deviations of the latents
+    label: ClassVar[str] = "Warp"
 
-    def directions(self, generator: Generator) -> list[Direction]:
-        known = len(self._warps(generator).support)
-        return [self._direction(generator, number) for number in range(1, min(self.count, known) + 1)]
-
-    def find(self, generator: Generator, name: str) -> Direction:
-        word, _, number = name.rpartition(" ")
-        known = len(self._warps(generator).support)
-        if word.lower() != "warp" or not number.isdecimal() or not 1 <= int(number) <= known:
-            raise ConfigError(f"no direction is called {name!r}; there are: Warp 1 ... Warp {known}")
-        return self._direction(generator, int(number))
-
-    def _warps(self, generator: Generator) -> Warps:
-        path = resolve(self.file)
-        try:
-            warps = _read(path, path.stat().st_mtime_ns)
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-            raise ConfigError(f"Warped: file: {path.name!r} is no file of warps") from error
+    def components(self, generator: Generator) -> Components:
+        warps = _read(self.file).to(generator.mean().device)
         if warps.mean.numel() != generator.dim:
-            raise ConfigError(f"{path.name}: its warps are not for latents of {generator.dim} numbers")
-        return warps
-
-    def _direction(self, generator: Generator, number: int) -> Direction:
-        warps = self._warps(generator)
-        chosen = parse_layers(self.layers, generator.layers, generator.size)
-        vector = warps.move(generator.mean().mean(1), number - 1)[0]
-        vector = vector / vector.norm()
-        length = spread(generator, on_layers(vector, chosen, generator.layers))
-        step = partial(_step, warps, number - 1, chosen, length)
-        note = f"depends on the latent, 1 = {length:.2f} in latent units"
-        return Direction(f"Warp {number}", step, -self.limit, self.limit, note)
+            raise ConfigError(f"{self.file}: its warps are not for latents of {generator.dim} numbers")
+        bends = [partial(warps.tangent, number=i) for i in range(len(warps.support))]
+        mean = generator.mean().mean(1)
+        return Components(torch.cat([bend(mean) for bend in bends]), [""] * len(bends), bends)
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path, changed: int) -> Warps:
-    return Warps.load(load_file(path))
+@by_file
+def _read(path: Path) -> "Warps":
+    try:
+        return Warps.load(load_file(path))
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ConfigError(f"{path.name}: not a file of warps") from error
 
 
-@torch.no_grad()
-def _step(warps: Warps, number: int, chosen: list[int], length: float, latents: Latents) -> Latents:
-    """What one unit of strength adds to each chosen layer."""
-    added = torch.zeros_like(latents)
-    moves = warps.to(latents.device).move(latents[:, chosen].flatten(0, 1), number)
-    moves = length * torch.nn.functional.normalize(moves, dim=1)
-    added[:, chosen] = moves.view(len(latents), len(chosen), -1)
-    return added
+class Warps(nn.Module):
+    """K functions of a latent's coordinates, each a sum of Gaussians in antipodal pairs of opposite sign.
+
+    A direction is the gradient of such a sum (section 3.1). Coordinates are standard deviations along the
+    rows of `frame`, from `mean`.
+    """
+
+    frame: Tensor
+    mean: Tensor
+
+    def __init__(self, count: int, pairs: int, frame: Float[Tensor, "k dim"], mean: Float[Tensor, " dim"]):
+        super().__init__()
+        self.register_buffer("frame", frame)
+        self.register_buffer("mean", mean)
+        start = normalize(torch.randn(count, pairs, len(frame), device=frame.device), dim=2)
+        self.support = nn.Parameter(start * len(frame) ** 0.5)  # as far out as latents are
+        self.weight = nn.Parameter(torch.ones(count, pairs, device=frame.device))
+        self.width = nn.Parameter(torch.full((count, pairs), -1.0, device=frame.device))  # log of gamma * k
+
+    @classmethod
+    def load(cls, state: Mapping[str, Tensor]) -> "Warps":
+        """Raises KeyError or RuntimeError when the file holds something else."""
+        count, pairs, _ = state["support"].shape
+        model = cls(count, pairs, state["frame"], state["mean"])
+        model.load_state_dict({name: state[name] for name in model.state_dict()})
+        return model.requires_grad_(False)
+
+    def ordered(self, order: Int[Tensor, " count"]) -> dict[str, Tensor]:
+        """What a file holds, with the directions in this order."""
+        learnt = {"support": self.support, "weight": self.weight, "width": self.width}
+        return {name: value[order] for name, value in learnt.items()} | {
+            "frame": self.frame,
+            "mean": self.mean,
+        }
+
+    def move(self, w: Float[Tensor, "n dim"], number: int) -> Float[Tensor, "n dim"]:
+        """What a unit step along direction `number` adds: its coordinates have length 1."""
+        lengths = self.frame.square().sum(1).clamp(min=1e-12)
+        coordinates = (w - self.mean) @ self.frame.T / lengths
+        gradient = torch.zeros_like(coordinates)
+        gamma = self.width[number].exp() / len(self.frame)
+        for sign in (1, -1):
+            apart = coordinates[:, None] - sign * self.support[number]  # (n, pairs, k)
+            height = torch.exp(-gamma * apart.square().sum(2))
+            slope = -2 * sign * self.weight[number] * gamma * height
+            gradient = gradient + (slope[..., None] * apart).sum(1)
+        return normalize(gradient, dim=1) @ self.frame
+
+    def tangent(self, w: Float[Tensor, "n dim"], number: int) -> Float[Tensor, "n dim"]:
+        """The unit vectors of `move`."""
+        return normalize(self.move(w, number), dim=1)

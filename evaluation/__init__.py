@@ -1,5 +1,1 @@
-"""What directions really do: effects, names from them, and tables. `names` is what the page asks for."""
-
-from evaluation.naming import Named, names
-
-__all__ = ["Named", "names"]
+"""What directions and generators really do: scorers, measured effects, names made from them, and reports."""

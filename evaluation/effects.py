@@ -1,23 +1,29 @@
 """What a step along each direction does to every score, on the same samples for all directions."""
 
+import hashlib
+import json
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-import scorers
-from backends import Images, Latents, losses
+from backends import Images, Latents, cache, losses
 from backends.generators import Generator
 from backends.networks import efficientnet_lite
+from config import ConfigError
 from directions import Direction
+from evaluation import scorers
 from evaluation.settings import Evaluation
 
 FACE = 0.36  # squared distance of dlib's descriptors below which it says it is the same person
 NEAR = 0.05  # other subjects: nearer to the original than this share of all pairs of samples are
 FEATURES_SIDE = 160  # pixels
+COUNTED = ("scorers", "samples", "seed", "truncation", "step", "identity")  # settings that decide the numbers
 
 
 @dataclass(frozen=True)
@@ -48,18 +54,24 @@ class Base:
     """The unedited samples."""
 
     scores: Float[Tensor, "n scores"]
-    deviation: Float[Tensor, " scores"]
+    std: Float[Tensor, " scores"]
     descriptors: Float[Tensor, "n features"]
     near: float  # squared distance of descriptors below which it is the same subject
 
 
 class Measure:
-    """Renders and scores; the samples are made once and shared by every direction."""
+    """Renders and scores; the samples are made once and shared by every direction.
+
+    Raises ConfigError when the evaluation names a score that no scorer measures.
+    """
 
     def __init__(self, generator: Generator, evaluation: Evaluation):
         self.generator, self.evaluation = generator, evaluation
         self.scorers = evaluation.built()
         self.names = scorers.names(self.scorers)
+        wanted = {*evaluation.words, *(evaluation.promise(slider)[0] for slider in evaluation.sliders)}
+        if unknown := sorted(wanted.difference(self.names)):
+            raise ConfigError(f"no score is called {unknown[0]!r}; there are: {', '.join(self.names)}")
         self.seeds = list(range(evaluation.seed, evaluation.seed + evaluation.samples))
         self.latents = generator.sample(self.seeds, evaluation.truncation)
 
@@ -103,7 +115,7 @@ class Measure:
         """Per sample, the changes in standard deviations, and whether the subject stays the same."""
         strength = strength.to(self.latents)[:, None, None]
         scores, descriptors = self._seen(self.latents + strength * direction.step(self.latents))
-        changes = (scores - self.base.scores) / self.base.deviation
+        changes = (scores - self.base.scores) / self.base.std
         return changes, (descriptors - self.base.descriptors).square().sum(1) < self.base.near
 
     @torch.no_grad()
@@ -122,3 +134,48 @@ class Measure:
         small = losses.resize(images, FEATURES_SIDE).contiguous(memory_format=torch.channels_last)
         [maps] = efficientnet_lite.load("lite0").features(small, [6])
         return maps.mean((2, 3))
+
+
+def measured(measure: Measure, direction: Direction) -> Effect:
+    """The effect from the cache, or a new one, which is kept: an interrupted evaluation continues."""
+    file = cache.folder() / "effects" / f"{key(measure, direction)}.json"
+    kept = read_json(file)
+    try:
+        changes, agreement = torch.tensor(kept["changes"]), torch.tensor(kept["agreement"])
+        if changes.shape == agreement.shape == (len(measure.names),):
+            return Effect(changes, agreement, float(kept["identity"]))
+    except (KeyError, TypeError, ValueError):  # not there, or damaged
+        pass
+    new = measure.effect(direction)
+    numbers = {"changes": new.changes.tolist(), "agreement": new.agreement.tolist(), "identity": new.identity}
+    write_json(file, {"direction": direction.name, "scores": measure.names, **numbers})
+    return new
+
+
+def key(measure: Measure, direction: Direction) -> str:
+    """Changes with the generator, the evaluation, and with what the direction adds to two of the samples."""
+    settings = {name: value for name, value in asdict(measure.evaluation).items() if name in COUNTED}
+    contents = [scorer.content() for scorer in measure.scorers]
+    text = json.dumps([measure.generator.fingerprint, settings, contents], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode() + _bytes(direction.step(measure.latents[:2]))).hexdigest()[:32]
+
+
+def _bytes(step: Float[Tensor, "n layers dim"]) -> bytes:
+    """The last digits, in which two machines may differ, do not count."""
+    return step.detach().cpu().to(torch.bfloat16).view(torch.int16).numpy().tobytes()
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The mapping in a file; a missing or damaged one counts as empty, as it can be measured again."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """The file is there whole or not at all; its folder is made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with cache.whole(file) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")

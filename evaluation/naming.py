@@ -7,15 +7,14 @@ the project's own domains are in `configs/evaluation/names/`.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from backends import cache
 from config import CONFIGS, resolve
 from directions import DirectionSource
 from editor import Editor
-from evaluation.effects import Effect
+from evaluation.effects import Effect, read_json, write_json
 from evaluation.settings import Evaluation
 
 SHIPPED = CONFIGS / "evaluation" / "names"
@@ -35,18 +34,12 @@ class Named:
     kind: str = "named"  # "named", "weak" (does nothing) or "destroys"
 
 
-def names(editor: Editor, source: str) -> dict[str, Named]:
-    """Direction id -> name, best first, of a source of this domain; empty when nobody has measured it yet.
-
-    Reads a small file, never renders. Directions that do nothing or only destroy come last.
-    """
-    rows = {f"{source}/{name}": named for name, named in measured(editor, editor.source(source)).items()}
-    return dict(sorted(rows.items(), key=lambda item: item[1].kind != "named"))
-
-
 def measured(editor: Editor, source: DirectionSource) -> dict[str, Named]:
-    """Direction -> name, of a source with any settings; empty when nobody has measured it with these."""
-    known = _read(SHIPPED / f"{editor.name}.json") | _read(_kept(editor.name))
+    """Direction -> name, of a source with any settings; empty when nobody has measured it with these.
+
+    Reads a small file, never renders.
+    """
+    known = read_json(SHIPPED / f"{editor.name}.json") | read_json(_kept(editor.name))
     found = known.get(key(editor.generator.fingerprint, source), {})
     return {name: Named(**settings) for name, settings in found.items()}
 
@@ -57,23 +50,14 @@ def key(fingerprint: str, source: DirectionSource) -> str:
 
     Settings at their defaults do not count, so that a source may get new ones.
     """
-    usual = {field.name: _default(field) for field in fields(source)}  # type: ignore[arg-type]
-    stated = asdict(source).items()  # type: ignore[call-overload]
-    settings = {name: value for name, value in stated if name != "count" and value != usual[name]}
-    parts = [fingerprint, type(source).__module__, settings, *_contents(settings)]
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _contents(settings: Mapping[str, Any]) -> list[str]:
-    """Digests of the files of `file` and `files`; a source without files has none."""
-    named = [settings.get("file", ""), *settings.get("files", {}).values()]
-    paths = [resolve(name) for name in named if name]
-    return [cache.digest(path) for path in paths if path.is_file()]
-
-
-def _default(field: Field[Any]) -> object:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
+    usual = {
+        f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(source)
+    }
+    settings = {k: v for k, v in asdict(source).items() if k != "count" and v != usual[k]}
+    files = [resolve(file) for file in (settings.get("file"), *settings.get("files", {}).values()) if file]
+    contents = [cache.digest(file) for file in files if file.is_file()]
+    parts = [fingerprint, type(source).__module__, settings, *contents]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def name(
@@ -97,25 +81,12 @@ def name(
     return Named(label, round(purity, 3), round(size, 3), round(effect.identity, 3), kind)
 
 
-def keep(domain: str, entries: Mapping[str, Mapping[str, Named]], file: Path | None = None) -> Path:
-    """Adds measured names (key -> direction -> name) to a file, by default in the cache; returns it."""
+def keep(domain: str, entries: Mapping[str, Mapping[str, Named]], file: Path | None = None) -> None:
+    """Adds measured names (key -> direction -> name) to a file, by default in the cache."""
     file = file or _kept(domain)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    known = _read(file)
-    for source, rows in entries.items():
-        known[source] = {direction: asdict(row) for direction, row in rows.items()}
-    file.write_text(json.dumps(known, indent=1, sort_keys=False) + "\n")
-    return file
+    new = {source: {name: asdict(row) for name, row in rows.items()} for source, rows in entries.items()}
+    write_json(file, read_json(file) | new)
 
 
 def _kept(domain: str) -> Path:
     return cache.folder() / "names" / f"{domain}.json"
-
-
-def _read(file: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """The file's content; a damaged one counts as empty, as it can be measured again."""
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

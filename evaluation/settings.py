@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from config import CONFIGS, ConfigError, checked, load
+from evaluation.scorers import Scorer
 from plugins import build
-from scorers import Scorer
 
 FOLDER = CONFIGS / "evaluation"
 
@@ -22,15 +22,20 @@ class Evaluation:
     truncation: float = 0.7
     step: float = 1.0  # strength
     batch: int = 4
-    identity: Literal["face", "features"] = "face"  # how it is told that an edit still shows the same subject
+    identity: Literal["face", "features"] = "face"  # which features say whether it is still the same subject
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)  # to compare with, beside the domain's
-    sliders: dict[str, str] = field(
-        default_factory=dict
-    )  # direction -> the score it promises; "-young" = less
+    sliders: dict[str, str] = field(default_factory=dict)  # direction -> score it promises; "-young" = less
 
-    # directions whose score is in log-odds of something that a picture has or has not: more of it is asked
-    # of pictures that have it not, less of those that have it
+    # Names of `sliders` whose score is the log-odds of something that a picture has or lacks: the upper end
+    # is tried on pictures that lack it, the lower end on pictures that have it.
     binary: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if bad := [score for score, words in self.words.items() if len(words) != 2]:
+            raise ConfigError(f"words: {bad[0]}: expected two, as in [brighter, darker]")
+        if unknown := [name for name in self.binary if name not in self.sliders]:
+            known = ", ".join(self.sliders) or "none"
+            raise ConfigError(f"binary: {unknown[0]!r} is not one of the sliders, which are: {known}")
 
     def promise(self, slider: str) -> tuple[str, int]:
         """Score and sign of a direction of `sliders`."""

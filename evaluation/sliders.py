@@ -1,8 +1,8 @@
 """`python cli.py evaluate sliders`: on how many pictures each end of a slider does what its name says."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from directions import Direction
 from evaluation.effects import Measure
-from evaluation.settings import Evaluation
+from evaluation.tables import markdown
 
 CLEAR = 0.25  # standard deviations of the score that count as a change
 ENOUGH = 0.9  # share of the pictures on which an end must do what the name says
@@ -19,87 +19,69 @@ FEW = 5  # of them are not enough to judge by: then all samples are asked
 
 
 @dataclass(frozen=True)
-class Ends:
-    """One slider at its two ends."""
+class End:
+    """One end of a slider, tried on some pictures."""
 
     slider: str
     score: str  # what the name promises
-    low: float  # strength of the lower end
-    high: float
-    right_low: float  # share of the pictures whose score changes clearly, and the right way
-    right_high: float
-    change_low: float  # mean change of the score, standard deviations
-    change_high: float
-    same_low: float  # share of the pictures that still show the same person
-    same_high: float
-    tried_low: int  # pictures; those that have what is taken away, where the evaluation calls it binary
-    tried_high: int  # those that have it not
+    strength: float
+    right: float  # share of the pictures whose score changes clearly, and the right way
+    change: float  # mean change of the score, standard deviations
+    same: float  # share of the pictures that still show the same subject
+    tried: int  # pictures
 
     @property
     def kept(self) -> bool:
-        """Whether the name is true at both ends; a slider that starts at 0 has one."""
-        return self.right_high >= ENOUGH and (self.right_low >= ENOUGH or self.low == 0)
+        """Whether the name is true at this end; the lower one of a slider from 0 on promises nothing."""
+        return self.right >= ENOUGH or not self.strength
 
 
-def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[Ends]:
-    """Of those directions for which the evaluation says what their names promise.
+def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[tuple[End, End]]:
+    """Lower and upper end of those directions for which the evaluation says what their names promise.
 
-    What a picture has or has not is taken away from pictures that have it and added to others, as many as
-    there are samples or as can be found among `MORE` times as many.
+    What a picture has or lacks (`binary`) is taken away from pictures that have it and added to others, as
+    many as there are samples or as can be found among `MORE` times as many.
     """
-    promised, binary = measure.evaluation.sliders, measure.evaluation.binary
-    listed = [name for name in directions if name in promised]
+    evaluation = measure.evaluation
     crowd = measure.more(MORE)  # rendered only if something is binary
     found = []
-    for name in tqdm(listed, "sliders", disable=None):
-        asked = measure, measure
-        if name in binary:
-            score, sign = measure.evaluation.promise(name)
-            some = [crowd.having(score, way, measure.evaluation.samples) for way in (sign, -sign)]
-            asked = tuple(each if len(each.latents) >= FEW else measure for each in some)
-        found.append(_ends(measure.evaluation, directions[name], *asked))
+    for name in tqdm([name for name in directions if name in evaluation.sliders], "sliders", disable=None):
+        score, sign = evaluation.promise(name)
+        sides = []
+        for strength, way in ((directions[name].low, -sign), (directions[name].high, sign)):
+            some = crowd.having(score, -way, evaluation.samples) if name in evaluation.binary else measure
+            asked = some if len(some.latents) >= FEW else measure
+            sides.append(_end(asked, directions[name], strength, way))
+        found.append(tuple(sides))
     return found
 
 
-def _ends(evaluation: Evaluation, direction: Direction, lower: Measure, upper: Measure) -> Ends:
-    """The lower end on the samples of one measurement, the upper on those of another."""
-    score, sign = evaluation.promise(direction.name)
-    figures = []
-    for measure, strength, way in ((lower, direction.low, -sign), (upper, direction.high, sign)):
-        changes, same = measure.moved(direction, torch.full((len(measure.latents),), strength))
-        change = changes[:, measure.names.index(score)]
-        right = float((way * change > CLEAR).float().mean())
-        figures.append((right, float(change.mean()), float(same.float().mean())))
-    low, high = figures
-    return Ends(
-        direction.name,
-        evaluation.sliders[direction.name],
-        direction.low,
-        direction.high,
-        *(round(number, 3) for pair in zip(low, high, strict=True) for number in pair),
-        tried_low=len(lower.latents),
-        tried_high=len(upper.latents),
-    )
+def _end(measure: Measure, direction: Direction, strength: float, way: int) -> End:
+    """`way` is the sign of the change that is right at this end."""
+    score, _ = measure.evaluation.promise(direction.name)
+    changes, same = measure.moved(direction, torch.full((len(measure.latents),), float(strength)))
+    change = changes[:, measure.names.index(score)]
+    figures = (way * change > CLEAR).float(), change, same.float()
+    promised = measure.evaluation.sliders[direction.name]
+    means = (round(float(figure.mean()), 3) for figure in figures)
+    return End(direction.name, promised, strength, *means, tried=len(change))
 
 
-def write(out: Path, found: list[Ends]) -> None:
-    """sliders.csv and sliders.md in `out`."""
+def write(out: Path, found: Sequence[tuple[End, End]]) -> None:
+    """sliders.csv with a row an end, and sliders.md with a row a slider, in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "sliders.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(asdict(found[0])) if found else ["slider"])
+        writer = csv.DictWriter(stream, [field.name for field in fields(End)])
         writer.writeheader()
-        writer.writerows(asdict(row) for row in found)
-    lines = [
-        "| slider | ends | pictures | right at lower, upper end | mean change | same person | name kept |",
-        "|--|--|--|--|--|--|--|",
+        writer.writerows(asdict(end) for pair in found for end in pair)
+    titles = ["slider", "ends", "pictures", "right at lower, upper end", "mean change", "same person"]
+    (out / "sliders.md").write_text(markdown([*titles, "name kept"], map(_cells, found)))
+
+
+def _cells(pair: tuple[End, End]) -> list[str]:
+    columns = [
+        [f"{end.strength:g}", f"{end.tried}", f"{end.right:.0%}", f"{end.change:+.1f}", f"{end.same:.0%}"]
+        for end in pair
     ]
-    lines += [_line(row) for row in found]
-    (out / "sliders.md").write_text("\n".join(lines) + "\n")
-
-
-def _line(row: Ends) -> str:
-    return (
-        f"| {row.slider} | {row.low:g}, {row.high:g} | {row.tried_low}, {row.tried_high} "
-        f"| {row.right_low:.0%}, {row.right_high:.0%} | {row.change_low:+.1f}, {row.change_high:+.1f} "
-        f"| {row.same_low:.0%}, {row.same_high:.0%} | {'yes' if row.kept else 'no'} |"
-    )
+    both = [", ".join(values) for values in zip(*columns, strict=True)]
+    return [pair[0].slider, *both, "yes" if all(end.kept for end in pair) else "no"]

@@ -1,19 +1,17 @@
 """The re-scoring table (rows: directions, columns: attributes) and the summary of sources, as files."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from evaluation.effects import Effect
 
 CELL, LEFT, TOP, GAP = (36, 18), 330, 150, 12  # pixels of the picture of a table
-LETTERS = 52  # that a row's name has room for
+LETTERS = 52  # of a row's name that there is room for
 FULL = 1.5  # standard deviations at which a cell has its full colour
 
 
@@ -56,7 +54,7 @@ def summary(source: str, rows: Sequence[Row], columns: list[int]) -> Summary:
 
 
 def write_csv(file: Path, rows: Sequence[Row], scores: list[str]) -> None:
-    """Every score, also those without a word."""
+    """Every score, also those that give no names."""
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["source", "direction", "label", "identity", *scores])
@@ -65,26 +63,30 @@ def write_csv(file: Path, rows: Sequence[Row], scores: list[str]) -> None:
             writer.writerow([row.source, row.direction, row.label, f"{row.effect.identity:.3f}", *changes])
 
 
-def markdown(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str], columns: list[int]) -> str:
-    """The summary, then per direction what it changes most."""
-    lines = [
-        "| source | directions | effect | purity | identity kept | diversity |",
-        "|--|--:|--:|--:|--:|--:|",
-    ]
-    for s in summaries:
-        figures = f"{s.effect:.2f} | {s.purity:.2f} | {s.identity:.0%} | {s.diversity:.2f}"
-        lines.append(f"| {s.source} | {s.directions} | {figures} |")
-    lines += [
-        "",
-        "| source | direction | name | purity | identity kept | changes most |",
-        "|--|--|--|--:|--:|--|",
-    ]
+def report(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str], columns: list[int]) -> str:
+    """Markdown: the summary, then per direction what it changes most."""
+    changed = []
     for row in rows:
         order = sorted(columns, key=lambda column: -abs(float(row.effect.changes[column])))[:4]
         most = ", ".join(f"{scores[column]} {float(row.effect.changes[column]):+.2f}" for column in order)
-        figures = f"{row.effect.purity(columns):.2f} | {row.effect.identity:.0%}"
-        lines.append(f"| {row.source} | {row.direction} | {row.label} | {figures} | {most} |")
-    return "\n".join(lines) + "\n"
+        figures = [f"{row.effect.purity(columns):.2f}", f"{row.effect.identity:.0%}"]
+        changed.append([row.source, row.direction, row.label, *figures, most])
+    compared = []
+    for s in summaries:
+        figures = [f"{s.effect:.2f}", f"{s.purity:.2f}", f"{s.identity:.0%}", f"{s.diversity:.2f}"]
+        compared.append([s.source, str(s.directions), *figures])
+    first = markdown(["source", "directions", "effect", "purity", "identity kept", "diversity"], compared)
+    second = ["source", "direction", "name", "purity", "identity kept", "changes most"]
+    return first + "\n" + markdown(second, changed)
+
+
+def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; columns of numbers stand to the right."""
+    listed = list(rows)
+    cells = list(zip(*listed, strict=True)) or [()] * len(titles)
+    right = [all(cell.strip("%").replace(".", "").isdigit() for cell in column) for column in cells]
+    head, *body = [f"| {' | '.join(line)} |\n" for line in (titles, *listed)]
+    return "".join([head, f"|{'|'.join('--:' if each else '--' for each in right)}|\n", *body])
 
 
 def picture(rows: Sequence[Row], titles: list[str], columns: list[int]) -> Image.Image:
@@ -129,9 +131,3 @@ def _colour(value: float) -> tuple[int, int, int]:
 def _grey(share: float) -> tuple[int, int, int]:
     level = round(255 - 90 * share)
     return level, level, level
-
-
-def sheet(pictures: Float[Tensor, "rows columns 3 size size"]) -> Image.Image:
-    """A contact sheet of pictures in [-1, 1]."""
-    rows = torch.cat([torch.cat(list(row), dim=2) for row in pictures], dim=1)
-    return Image.fromarray(((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())

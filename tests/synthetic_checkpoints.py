@@ -16,6 +16,12 @@ def widths(size: int, base: int = 32768, most: int = 512) -> list[int]:
     return [min(most, base // (4 << k)) for k in range(int(math.log2(size)) - 1)]
 
 
+def filters(like: Tensor) -> Tensor:
+    """The resampling filter 1-3-3-1 of every public StyleGAN2, in the memory of another tensor."""
+    taps = torch.tensor([1.0, 3, 3, 1], device=like.device)
+    return torch.outer(taps, taps) / 64
+
+
 class Random:
     """Tensors by shape, always different ones; small where a network would blow up otherwise."""
 
@@ -42,7 +48,7 @@ def nvidia(channels: list[int], dim: int, depth: int = 8, make: Make | None = No
     state["mapping.w_avg"] = make(dim)
     for level, outputs in enumerate(channels):
         side, name = 4 << level, f"synthesis.b{4 << level}"
-        state[f"{name}.resample_filter"] = make(4, 4)
+        state[f"{name}.resample_filter"] = filters(state["mapping.w_avg"])
         if not level:
             state[f"{name}.const"] = make(outputs, 4, 4)
         convs = [("conv0", channels[level - 1], 3)] if level else []
@@ -53,7 +59,7 @@ def nvidia(channels: list[int], dim: int, depth: int = 8, make: Make | None = No
             state[f"{name}.{conv}.affine.weight"] = make(inputs, dim)
             state[f"{name}.{conv}.affine.bias"] = make(inputs) + 1
             if conv != "torgb":
-                state[f"{name}.{conv}.resample_filter"] = make(4, 4)
+                state[f"{name}.{conv}.resample_filter"] = filters(state["mapping.w_avg"])
                 state[f"{name}.{conv}.noise_const"] = make(side, side)
                 state[f"{name}.{conv}.noise_strength"] = make() * 0.1
     return state
@@ -156,15 +162,15 @@ def tensorflow(source: dict[str, Tensor], levels: int) -> tuple[list[Any], list[
 
 
 def stylegan1(
-    channels: list[int], dim: int, layout: str, make: Make | None = None, rows: int = 1
+    channels: list[int], dim: int, layout: str, make: Make | None = None, rows: int = 1, depth: int = 8
 ) -> dict[str, Tensor]:
     """StyleGAN1: `layout` is genforce, interfacegan or idinvert; `rows` vectors leave the mapping."""
     make = make or Random()
     flat, linear = layout != "genforce", {"idinvert": "fc.", "interfacegan": "linear."}.get(layout, "")
     bias = "wscale." if flat else ""
     state = {}
-    for i in range(8):
-        outputs = dim * rows if i == 7 else dim
+    for i in range(depth):
+        outputs = dim * rows if i == depth - 1 else dim
         state[f"mapping.dense{i}.{linear}weight"] = make(outputs, dim)
         state[f"mapping.dense{i}.{bias}bias"] = make(outputs)
     state |= {"truncation.w_avg": make(dim), "synthesis.lod": make() * 0}
@@ -192,3 +198,30 @@ def stylegan1(
     if flat:
         state["truncation.truncation"] = make(1, 2 * len(channels), 1)
     return state
+
+
+class Persistent:
+    """Pickles as one of NVIDIA's persistent modules does: with source code beside the state.
+
+    `settings`: plain attributes of modules, by their prefix such as "mapping.fc0.".
+    """
+
+    def __init__(
+        self, reconstruct: Any, state: dict[str, Tensor], settings: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        self.reconstruct, self.state, self.settings = reconstruct, state, settings or {}
+
+    def _child(self, name: str) -> "Persistent":
+        start = f"{name}."
+        inner = {k.removeprefix(start): v for k, v in self.state.items() if k.startswith(start)}
+        settings = {k.removeprefix(start): v for k, v in self.settings.items() if k.startswith(start)}
+        return Persistent(self.reconstruct, inner, settings)
+
+    def __reduce__(self) -> tuple:
+        heads = {key.partition(".")[0]: None for key in self.state if "." in key}
+        own = {k: torch.nn.Parameter(v) for k, v in self.state.items() if "." not in k}
+        children = {head: self._child(head) for head in heads}
+        state = {"_parameters": own, "_buffers": {}, "_modules": children, "training": False}
+        source = "raise SystemExit('executed')"
+        meta = dict(type="class", version=6, module_src=source, class_name="G")
+        return self.reconstruct, (meta | {"state": state | self.settings.get("", {})},)

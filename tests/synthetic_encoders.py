@@ -54,6 +54,12 @@ def pyramid(
     return shapes
 
 
+def single(widths: Sequence[int] = FULL, reduction: int = 16, dim: int = 512) -> Shapes:
+    """SingleStyleCodeEncoder: the trunk, and one dense layer."""
+    shapes = {k: v for k, v in pyramid([0], widths, reduction, dim).items() if not k.startswith("styles")}
+    return shapes | {"linear.weight": (dim, widths[-1]), "linear.bias": (dim,)}
+
+
 def idinvert(widths: Sequence[int] = (64, 128, 256, 512, 1024, 1024, 1024), dim: int = 512) -> Shapes:
     """styleganinv_*_encoder.pth: `widths` behind each block but the last."""
     shapes: Shapes = {"block0.conv.weight": (widths[0], 3, 3, 3)} | norm("block0.bn.bn", widths[0])

@@ -2,8 +2,6 @@
 
 import argparse
 import pickle
-import sys
-import types
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from synthetic_checkpoints import (
+    Persistent,
     Random,
     empty,
     genforce,
@@ -24,7 +23,7 @@ from synthetic_checkpoints import (
 
 from backends import checkpoints
 from backends.checkpoints import CheckpointError
-from backends.checkpoints.layouts import Layout
+from backends.checkpoints.formats import Contents, Format
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
 from backends.networks.stylegan2 import StyleGAN2 as Network
@@ -32,58 +31,6 @@ from plugins import find, names
 
 CHANNELS, DIM, ROWS = [12, 12, 8, 6], 16, 8  # a StyleGAN2 of 32 x 32
 LEVELS = len(CHANNELS)
-
-
-@pytest.fixture
-def importable(monkeypatch):
-    """Stand-ins for NVIDIA's modules while their pickles are written; the reader must not need them."""
-
-    def reconstruct(meta: dict) -> None:
-        raise AssertionError("executed")
-
-    class Network:
-        def __init__(self, **state: Any) -> None:
-            self.recorded = state
-
-        def __getstate__(self) -> dict:
-            return self.recorded
-
-    reconstruct.__name__ = reconstruct.__qualname__ = "_reconstruct_persistent_obj"
-    reconstruct.__module__, Network.__module__, Network.__qualname__ = (
-        "torch_utils.persistence",
-        "dnnlib.tflib.network",
-        "Network",
-    )
-    for name, member in (("torch_utils.persistence", reconstruct), ("dnnlib.tflib.network", Network)):
-        module = types.ModuleType(name)
-        setattr(module, member.__name__, member)
-        for parent in (name.split(".")[0], name.rpartition(".")[0]):
-            monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
-        monkeypatch.setitem(sys.modules, name, module)
-    return types.SimpleNamespace(reconstruct=reconstruct, Network=Network)
-
-
-class Persistent:
-    """Pickles as one of NVIDIA's persistent modules does: with source code beside the state."""
-
-    def __init__(self, reconstruct: Any, state: dict[str, torch.Tensor]) -> None:
-        self.reconstruct, self.state = reconstruct, state
-
-    def __reduce__(self) -> tuple:
-        heads = {key.partition(".")[0] for key in self.state if "." in key}
-        children = {
-            head: Persistent(
-                self.reconstruct,
-                {k[len(head) + 1 :]: v for k, v in self.state.items() if k.startswith(f"{head}.")},
-            )
-            for head in heads
-        }
-        own = {k: torch.nn.Parameter(v) for k, v in self.state.items() if "." not in k}
-        state = {"_parameters": own, "_buffers": {}, "_modules": children, "training": False}
-        source = "raise SystemExit('executed')"
-        return self.reconstruct, (
-            dict(type="class", version=6, module_src=source, class_name="G", state=state),
-        )
 
 
 def written(layout: str, folder: Path, importable: Any, seed: int = 0) -> Path:
@@ -132,7 +79,7 @@ STYLEGAN2 += ["nvidia", "nvidia tensorflow 2", "nvidia tensorflow 4"]
 def test_every_layout_is_the_same_function(layout, tmp_path, importable):
     file = written(layout, tmp_path, importable)
     report = checkpoints.inspect(file)
-    assert (report.family, report.size, report.rows, report.dim) == ("StyleGAN2", 32, ROWS, DIM)
+    assert (report.family, report.size, report.layers, report.dim) == ("StyleGAN2", 32, ROWS, DIM)
     assert report.plugin == "generators/stylegan2"
     first = StyleGAN2(str(written("rosinality", tmp_path, importable)))
     z = torch.randn(2, DIM, generator=torch.Generator().manual_seed(1))
@@ -162,7 +109,7 @@ def test_stylegan1_layouts(layout, rows, tmp_path):
     state = stylegan1([6, 6, 6, 6, 4, 4], DIM, layout, rows=rows)
     torch.save({"generator": state} if layout == "genforce" else state, tmp_path / "network.pth")
     report = checkpoints.inspect(tmp_path / "network.pth")
-    assert (report.family, report.size, report.rows, report.dim) == ("StyleGAN1", 128, 12, DIM)
+    assert (report.family, report.size, report.layers, report.dim) == ("StyleGAN1", 128, 12, DIM)
     generator = StyleGAN1(str(tmp_path / "network.pth"))
     latents = generator.sample([0, 1])
     assert latents.shape == (2, 12, DIM)
@@ -178,16 +125,16 @@ def test_stylegan1_layouts(layout, rows, tmp_path):
         ("rosinality", {"g_ema": rosinality(nvidia(widths(1024), 512, make=empty), 9)}, (1024, 18, 512)),
         ("genforce_stylegan2", genforce(nvidia(widths(256), 512, make=empty), 7), (256, 14, 512)),
         ("genforce_stylegan1", stylegan1(widths(256, 16384), 512, "genforce", empty), (256, 14, 512)),
-        ("flat_stylegan1", stylegan1(widths(1024, 16384), 512, "interfacegan", empty), (1024, 18, 512)),
-        ("flat_stylegan1", stylegan1(widths(256, 16384), 512, "idinvert", empty, 14), (256, 14, 512)),
+        ("genforce_stylegan1", stylegan1(widths(1024, 16384), 512, "interfacegan", empty), (1024, 18, 512)),
+        ("genforce_stylegan1", stylegan1(widths(256, 16384), 512, "idinvert", empty, 14), (256, 14, 512)),
     ],
 )
 def test_full_size_listings_fit_one_layout(name, state, facts):
-    matches = {other for other in names(Layout) if find(Layout, other)().find(state) is not None}
+    matches = {other for other in names(Format) if find(Format, other)().find(Contents(state)) is not None}
     assert matches == {name}
-    layout = find(Layout, name)()
-    found = layout.facts(layout.find(state))
-    assert (found["size"], found["rows"], found["dim"]) == facts
+    format = find(Format, name)()
+    found = format.facts(format.find(Contents(state)))
+    assert (found["size"], found["layers"], found["dim"]) == facts
 
 
 def test_convert_writes_what_is_read_back(tmp_path, importable):
@@ -198,9 +145,9 @@ def test_convert_writes_what_is_read_back(tmp_path, importable):
         assert stored.metadata() == {
             "family": "StyleGAN2",
             "size": "32",
-            "rows": "8",
+            "layers": "8",
             "dim": "16",
-            "source": report.layout,
+            "source": report.format,
         }
     for key, value in checkpoints.load(file).items():
         torch.testing.assert_close(checkpoints.load(out)[key], value, rtol=0, atol=0)
@@ -211,7 +158,7 @@ def test_convert_writes_what_is_read_back(tmp_path, importable):
 def test_refusals_say_what_was_found(tmp_path):
     torch.save({"weights": torch.ones(2, 3), "epoch": 4}, tmp_path / "other.pt")
     with pytest.raises(
-        CheckpointError, match=r"other\.pt fits no known layout.*weights: tensor \(2, 3\).*rosinality"
+        CheckpointError, match=r"other\.pt fits no known format.*weights: tensor \(2, 3\).*rosinality"
     ):
         checkpoints.inspect(tmp_path / "other.pt")
     torch.save(stylegan1(CHANNELS, DIM, "genforce"), tmp_path / "one.pth")

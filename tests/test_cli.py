@@ -120,8 +120,34 @@ def test_sample_is_reproducible():
         assert list(saved["names"]) == ["seed 1", "seed 2", "seed 7"]
 
 
+@pytest.mark.parametrize("out", ["x.png", "some/folder/x.JPG"])
+def test_sample_of_one_seed_writes_the_picture_that_out_names(out):
+    assert main(["sample", "--seed", "7", "--out", out, *TOY]) == 0
+    with Image.open(out) as picture:
+        assert picture.size == (64, 64)
+    with np.load(Path(out).with_suffix(".npz"), allow_pickle=False) as saved:
+        assert list(saved["names"]) == ["seed 7"]
+    assert {path.name for path in Path(out).parent.iterdir()} == {Path(out).name, "x.npz"}
+
+
+def test_sample_of_several_seeds_needs_a_folder(capfd):
+    assert main(["sample", "--seed", "1-2", "--out", "x.png", *TOY]) == 1
+    assert "give a folder" in capfd.readouterr().err
+    assert not Path("x.png").exists()
+    Path("y.png").mkdir()  # odd, but a folder
+    assert main(["sample", "--seed", "1-2", "--out", "y.png", *TOY]) == 0
+    assert len(list(Path("y.png").glob("seed*.png"))) == 2
+
+
+def test_photographs_can_be_taken_as_they_are():
+    assert main(["invert", picture("me.png", (90, 70)), "--no-align", "--out", "out", *TOY]) == 0
+    whole = Image.open("me.png")
+    middle = whole.resize((64, 64), Image.Resampling.LANCZOS, box=(10, 0, 80, 70))
+    assert Image.open("out/me_crop.png").tobytes() == middle.tobytes()
+
+
 @pytest.mark.parametrize(("ending", "frames"), [("png", None), ("gif", 8), ("webp", 8), ("mp4", None)])
-def test_walk_writes_strips_and_films(ending, frames):
+def test_walk_writes_strips_and_videos(ending, frames):
     out = f"walk.{ending}"
     base = ["walk", "--seed", "2", "--direction", "SeFa 1", "--frames", "5", "--size", "64"]
     assert main([*base, "--out", out, *TOY]) == 0
@@ -131,9 +157,9 @@ def test_walk_writes_strips_and_films(ending, frames):
         meta = next(imageio_ffmpeg.read_frames(out))
         assert meta["size"] == (64, 64)
     else:
-        film = Image.open(out)
-        assert film.size == ((320, 64) if ending == "png" else (64, 64))
-        assert getattr(film, "n_frames", None) in (frames, 1, None)
+        video = Image.open(out)
+        assert video.size == ((320, 64) if ending == "png" else (64, 64))
+        assert getattr(video, "n_frames", None) in (frames, 1, None)
 
 
 def test_directions_lists_ids_and_ranges(capsys):

@@ -11,13 +11,14 @@ from safetensors.torch import save_file
 from backends.generators.toy import Toy
 from config import ConfigError, checked
 from directions import Direction, DirectionSource, parse_layers
-from directions._statistics import remembered, spread, statistics
+from directions._cache import remembered
+from directions._statistics import spread, statistics
 from directions._stored import Stored, write
-from directions._warps import Warps
 from directions.ganspace import GANSpace
 from directions.jacobian import Jacobian
 from directions.sefa import SeFa
 from directions.stylespace import StyleSpace
+from directions.warped import Warps
 from plugins import find, names
 
 OTHER_UNITS = (StyleSpace,)  # sources whose strengths do not count standard deviations of the latents

@@ -1,24 +1,23 @@
 """The layout: principal pictures that a generator draws from the start, and takes into its features."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder, small
-from training import layout, transfer
-from training.augment import Augmentation
-from training.discriminator import Pixels
-from training.encoder import fit
-from training.gan import Gan, Rates, step
-from training.players import export
+from training import _eigenpictures as eigenpictures
+from training import _transfer as transfer
+from training._augment import Augmentation
+from training._discriminator import Pixels
+from training._loop import Processes
+from training._networks import Networks, Rates, export
+from training._pca_encoder import fit
+from training.gan import TERMS, step
 
 CHANNELS = (32, 32, 32)  # 32-pixel pictures
 
@@ -42,13 +41,13 @@ def encoder(photographs: torch.Tensor) -> LinearEncoder:
 def network(encoder: LinearEncoder, photographs: torch.Tensor) -> CompactStyleGAN:
     torch.manual_seed(0)
     network = transfer.scratch(CHANNELS, layout=8)
-    layout.fit(network, encoder, photographs[:32])
+    eigenpictures.fit(network, encoder, photographs[:32])
     return network
 
 
 def test_the_decoder_undoes_the_encoder(encoder: LinearEncoder, photographs: torch.Tensor) -> None:
     mean, _ = encoder(photographs)
-    pictures, sizes = layout.decoder(encoder)
+    pictures, sizes = eigenpictures.decoder(encoder)
     again = (mean[:, : len(sizes)] * sizes) @ pictures + encoder.middle
     assert torch.allclose(pictures @ pictures.T, torch.eye(len(sizes)), atol=1e-4)
     assert (again - small(photographs)).square().mean() < 0.02 * photographs.var()
@@ -92,21 +91,14 @@ def test_it_is_kept_in_files_and_when_a_network_grows(network: CompactStyleGAN, 
     assert (large(z) - wanted).square().mean() < 0.1 * wanted.var()
 
 
-@pytest.fixture
-def half_precision() -> Iterator[Accelerator]:
-    """The precision is one for a whole process: the tests that follow must not find this one."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield Accelerator(cpu=True, mixed_precision="bf16")
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 def test_it_learns_in_half_precision(
-    network: CompactStyleGAN, encoder: LinearEncoder, photographs: torch.Tensor, half_precision: Accelerator
+    network: CompactStyleGAN, encoder: LinearEncoder, photographs: torch.Tensor
 ) -> None:
     """As on processors with AMX and on graphics cards; slow on others, but the same arithmetic."""
-    gan = Gan(network, Pixels(32), encoder, transfer.coarse_names(network, 0), Rates())
+    coarse = transfer.coarse_names(network, 0)
+    gan = Networks(network, Pixels(32), encoder, coarse, Rates(), dict.fromkeys(TERMS, 1.0))
     before = network.layout.modulation.weight.clone()  # type: ignore[union-attr]
-    terms = step(gan, photographs[:4], torch.Generator().manual_seed(0), Augmentation(), half_precision)
+    terms = step(gan, photographs[:4], torch.Generator().manual_seed(0), Augmentation(), Processes(half=True))
     assert all(math.isfinite(value) for value in terms.values())
     assert not torch.equal(before, network.layout.modulation.weight)  # type: ignore[union-attr]
     assert network.layout.modulation.weight.dtype == torch.float32  # type: ignore[union-attr]

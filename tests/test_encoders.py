@@ -110,7 +110,7 @@ def test_idinvert_and_image_to_latent(tmp_path, picture):
         file = tmp_path / "encoder.pth"
         torch.save(filled(shapes), file)
         report = checkpoints.inspect(file)
-        assert (report.plugin, report.rows, report.dim) == ("inverters/encoder", count, 16)
+        assert (report.plugin, report.layers, report.dim) == ("inverters/encoder", count, 16)
         [inversion] = Encoder(str(file)).invert(picture, Rows(count, 16))
         assert inversion.latents.shape == (1, count, 16)
         assert inversion.latents.isfinite().all()

@@ -1,21 +1,22 @@
 """Measured effects and the names made from them, on the toy domain."""
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-import evaluation
 from config import ConfigError
 from directions import Direction, DirectionSource
 from directions._stored import Stored, write
 from editor import Editor
-from evaluation import measured, naming, sliders, tables
+from evaluation import effects, naming, sliders, tables
+from evaluation.directions import promising, report, sources
 from evaluation.effects import Effect, Measure
-from evaluation.report import promising, report, sources
 from evaluation.settings import Evaluation, read
-from ui import thumbnails
+from ui import semantics, thumbnails
 from ui.state import Panel
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -105,13 +106,13 @@ def test_a_score_that_rises_on_both_sides_has_no_effect(toy, settings, monkeypat
 
 
 def test_measured_effects_come_from_the_cache(toy, settings, monkeypatch):
-    first = measured.effect(Measure(toy.generator, settings), brighter(toy))
+    first = effects.measured(Measure(toy.generator, settings), brighter(toy))
     monkeypatch.setattr(Measure, "effect", lambda *_: pytest.fail("measured again"))
-    again = measured.effect(Measure(toy.generator, settings), brighter(toy))
+    again = effects.measured(Measure(toy.generator, settings), brighter(toy))
     assert torch.allclose(first.changes, again.changes)
     assert again.identity == first.identity
     keys = {
-        measured.key(Measure(toy.generator, changed), direction)
+        effects.key(Measure(toy.generator, changed), direction)
         for changed in (settings, Evaluation(settings.scorers, settings.words, samples=12, step=0.5))
         for direction in (brighter(toy), brighter(toy, 0.6))
     }
@@ -127,16 +128,22 @@ def test_sliders_keep_what_their_names_promise_or_not(toy, settings, tmp_path):
         "warmer": Direction.linear("warmer", torch.zeros(6, 16), 0, 1),  # does nothing
         "unnamed": up,
     }
-    bright, dark, warm = sliders.ends(Measure(toy.generator, settings), tried)
-    assert bright.kept
-    assert (bright.right_low, bright.right_high) >= (0.9, 0.9)
-    assert bright.change_low < 0 < bright.change_high
-    assert not dark.kept
-    assert dark.right_high == 0
-    assert not warm.kept
-    sliders.write(tmp_path, [bright, dark, warm])
-    assert "| brighter | -1, 1 |" in (tmp_path / "sliders.md").read_text()
-    assert len((tmp_path / "sliders.csv").read_text().splitlines()) == 4
+    found = sliders.ends(Measure(toy.generator, settings), tried)
+    bright, dark, warm = found
+    assert all(end.kept for end in bright)
+    assert all(end.right >= 0.9 for end in bright)
+    assert bright[0].change < 0 < bright[1].change
+    assert not any(end.kept for end in dark)
+    assert dark[1].right == 0
+    assert [end.kept for end in warm] == [True, False]  # it has one end
+    sliders.write(tmp_path, found)
+    lines = (tmp_path / "sliders.md").read_text().splitlines()
+    assert lines[2].startswith("| brighter | -1, 1 |")
+    assert [line.split(" | ")[-1] for line in lines[2:]] == ["yes |", "no |", "no |"]
+    with (tmp_path / "sliders.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert (float(rows[1]["strength"]), float(rows[1]["right"])) == (1, bright[1].right)
 
 
 def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_others(toy, settings):
@@ -156,22 +163,23 @@ def test_what_is_there_or_not_is_taken_from_pictures_that_have_it_and_added_to_o
     assert changes.abs().max() < 1e-3
     assert same.all()
     still = Direction.linear("warmer", torch.zeros(6, 16), -1, 1)
-    [found] = sliders.ends(measure, {"warmer": still})
-    assert found.tried_low == min(6, int(warm.sum()))
-    assert found.tried_high == min(6, int((~warm).sum()))
-    assert f"| {found.tried_low}, {found.tried_high} |" in sliders._line(found)
+    [(low, high)] = sliders.ends(measure, {"warmer": still})
+    assert low.tried == min(6, int(warm.sum()))
+    assert high.tried == min(6, int((~warm).sum()))
+    assert sliders._cells((low, high))[2] == f"{low.tried}, {high.tried}"
 
 
 def test_report_writes_tables_and_names_that_the_page_finds(toy, settings, tmp_path):
-    assert evaluation.names(toy, "SeFa") == {}
+    assert naming.measured(toy, toy.source("SeFa")) == {}
     [summary] = report(toy, settings, sources(toy, settings, ["SeFa"]), tmp_path / "out")
-    found = evaluation.names(toy, "SeFa")
-    assert set(found) == set(toy.directions("SeFa"))
+    found = naming.measured(toy, toy.source("SeFa"))
+    assert {f"SeFa/{name}" for name in found} == set(toy.directions("SeFa"))
     assert summary.directions == len(found)
     assert 0 <= summary.diversity <= 1
-    assert [named.kind for named in found.values()] == sorted(
-        (named.kind for named in found.values()), key=lambda kind: kind != "named"
-    )
+    shown = semantics.shown(toy, Panel("SeFa", count=len(found)))
+    assert {each.direction.name: each.named for each in shown} == found
+    good = [each.named is not None and each.named.kind == "named" for each in shown]
+    assert good == sorted(good, reverse=True)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         f"directions.{kind}" for kind in ("csv", "md", "png")
     }
@@ -252,6 +260,33 @@ def test_domains_without_scorers_are_named():
         read("nothing")
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"binary": ["smiel"]}, "'smiel' is not one of the sliders, which are: smile"),
+        ({"words": {"brightness": ["brighter"]}}, "brightness: expected two"),
+    ],
+)
+def test_misspelt_settings_are_refused(tmp_path, changed, words):
+    content = {
+        "scorers": [{"name": "colour"}],
+        "words": {"brightness": ["brighter", "darker"]},
+        "sliders": {"smile": "brightness"},
+        "binary": ["smile"],
+    }
+    (tmp_path / "mine.yaml").write_text(json.dumps(content))  # JSON is YAML
+    assert read("mine", tmp_path).binary == ["smile"]
+    (tmp_path / "mine.yaml").write_text(json.dumps(content | changed))
+    with pytest.raises(ConfigError, match=words):
+        read("mine", tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"words": {"light": ["a", "b"]}}, {"sliders": {"smile": "-light"}}])
+def test_scores_that_nothing_measures_are_refused(toy, settings, changed):
+    with pytest.raises(ConfigError, match="no score is called 'light'; there are: brightness"):
+        Measure(toy.generator, replace(settings, **changed))
+
+
 def test_the_shipped_settings_can_be_read():
     evaluation_of_faces = read("faces", samples=3)
     assert evaluation_of_faces.samples == 3
@@ -266,14 +301,14 @@ def test_the_face_domain_ships_named_directions():
     assert len(listed) >= 20
     assert {"older", "smile", "turn right", "look up", "masculine", "eyeglasses", "blond hair"} <= set(listed)
     assert next(iter(editor.sources)) == "Attributes"
-    assert set(evaluation.names(editor, "Attributes")) == {f"Attributes/{name}" for name in listed}
+    assert set(naming.measured(editor, editor.source("Attributes"))) == set(listed)
 
 
 @pytest.mark.parametrize("domain", ["faces", "cats", "towers"])
 def test_every_source_of_our_own_domains_ships_names_and_thumbnails(domain):
     editor = Editor.load(domain)
     for source in editor.sources:
-        named = evaluation.names(editor, source)
+        named = naming.measured(editor, editor.source(source))
         assert named, f"{source} has no measured names: python cli.py evaluate directions --domain {domain}"
         panel = Panel(source, editor.source(source).layers)
         drawn = thumbnails.sheet(editor, panel).rows

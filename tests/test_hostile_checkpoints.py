@@ -15,7 +15,7 @@ import torch
 from synthetic_checkpoints import nvidia, rosinality
 
 from backends import checkpoints
-from backends.checkpoints import CheckpointError, unpickle
+from backends.checkpoints import CheckpointError, scan
 
 PROTOCOL = b"\x80\x04"
 
@@ -70,7 +70,7 @@ def test_calls_are_not_made(evil, shell, sentinel, tmp_path):
         file.write_bytes(pickle.dumps((bomb, bomb, np.array([bomb, 1], dtype=object))))
     else:
         torch.save({"g_ema": bomb}, file, _use_new_zipfile_serialization=shell == "zip")
-    refused(file, "fits no known layout|type 'O8'")
+    refused(file, "fits no known format|type 'O8'")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_calls_are_not_made(evil, shell, sentinel, tmp_path):
 )
 def test_old_spellings_of_calls_are_not_made(code, sentinel, tmp_path):
     (tmp_path / "file.pkl").write_bytes(b"\x80\x02" + code.format(f"touch {sentinel}").encode())
-    refused(tmp_path / "file.pkl", r"fits no known layout.*posix\.system")
+    refused(tmp_path / "file.pkl", r"fits no known format.*posix\.system")
 
 
 def test_a_good_checkpoint_is_read_past_its_bombs(sentinel, tmp_path):
@@ -194,31 +194,31 @@ LIST_OF_TWO = b"h\x00h\x00\x86q\x00"  # a pair of the remembered object, remembe
 BOMBS = {
     "deep lists": (PROTOCOL + b"]" * 1000 + b"a" * 999 + b".", "nested"),
     "deep tuples": (PROTOCOL + b")" + b"\x85" * 1000 + b".", "nested"),
-    "far memo": (PROTOCOL + b"Nr\xff\xff\xff\xff.", "no known layout"),
+    "far memo": (PROTOCOL + b"Nr\xff\xff\xff\xff.", "memo of the pickle is larger"),
     "endless": (PROTOCOL + b"N0" * 2000 + b".", "operations"),
-    "laughs": (PROTOCOL + b"Nq\x00" + LIST_OF_TWO * 150 + b"}(K\x01h\x00u.", "no known layout"),
+    "laughs": (PROTOCOL + b"Nq\x00" + LIST_OF_TWO * 150 + b"}(K\x01h\x00u.", "no known format"),
     "laughing key": (PROTOCOL + b"Nq\x00" + LIST_OF_TWO * 150 + b"}h\x00" + b"K\x01s.", "dict key"),
     "long text": (PROTOCOL + b"\x8d" + struct.pack("<Q", 2**60) + b".", "cut off"),
     "long bytearray": (PROTOCOL + b"\x96" + struct.pack("<Q", 2**40) + b".", "cut off"),
-    "long integer": (PROTOCOL + b"\x8b" + struct.pack("<i", 2**30) + b".", "integer"),
+    "long integer": (PROTOCOL + b"\x8b" + struct.pack("<i", 2**30) + b".", "cut off"),
     "digits": (PROTOCOL + b"I" + b"9" * 4000 + b"\n.", "integer"),
     "extension": (PROTOCOL + b"\x82\x01.", "extension"),
     "underflow": (PROTOCOL + b"aaa.", "empty stack"),
-    "opcode": (PROTOCOL + b"\xff.", "no pickle opcode"),
+    "opcode": (PROTOCOL + b"\xff.", "opcode .* unknown"),
     "unknown memo": (PROTOCOL + b"h\x07.", "has not made"),
     "outside": (PROTOCOL + TEXT + b"Q.", "outside itself"),
     "copies": (
         PROTOCOL + b"\x8c\x07_codecs\x8c\x06encode\x93q\x01X" + struct.pack("<I", 10**6) + b"a" * 10**6
-        + b"\x85q\x020" + b"h\x01h\x02R" * 10_000 + b".",
-        "copy more than the file",
+        + b"\x85q\x020" + b"h\x01h\x02R" * 700 + b".",
+        "no known format",
     ),
-    "sizes": (PROTOCOL + b"c__builtin__\nset\nX\x02\x00\x00\x00ab\x85R.", "made of a str"),
+    "sizes": (PROTOCOL + b"c__builtin__\nset\nX\x02\x00\x00\x00ab\x85R.", "no known format"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_stay_small(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(unpickle, "OPCODES", 3000)  # checking the annotations of 500,000 takes minutes
+    monkeypatch.setattr(scan, "OPCODES", 3000)  # checking the annotations of 500,000 takes minutes
     content, words = BOMBS[name]
     (tmp_path / "file.pkl").write_bytes(content)
     tracemalloc.start()
@@ -243,7 +243,7 @@ def test_nested_checkpoints_do_not_nest_further(tmp_path):
             return torch.storage._load_from_bytes, (self.content,)
 
     (tmp_path / "one.pkl").write_bytes(pickle.dumps({"a": Nested(inner.getvalue())}))
-    refused(tmp_path / "one.pkl", "no known layout.*a: Storage")
+    refused(tmp_path / "one.pkl", "no known format.*a: Storage")
     outer = io.BytesIO()
     torch.save({"b": Nested(inner.getvalue())}, outer, _use_new_zipfile_serialization=False)
     (tmp_path / "two.pkl").write_bytes(pickle.dumps({"a": Nested(outer.getvalue())}))

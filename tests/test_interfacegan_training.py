@@ -2,15 +2,17 @@
 
 import pytest
 import torch
+from sklearn.svm import LinearSVC
 
-from backends.generators import Generator
+from backends.generators.toy import Toy
 from config import ConfigError
-from directions._stored import read
-from plugins import build
-from scorers import Scorer
-from training import interfacegan, purest, svm
+from directions._stored import Stored, read, write
+from directions.interfacegan import InterFaceGAN as Source
+from evaluation import scorers
+from training import _disentangle, interfacegan, run
+from training._samples import Samples, _pictures
 from training.attributes import fit, judge
-from training.samples import Samples, collect
+from training.interfacegan import InterFaceGAN, support_vector_machine
 
 
 def cosine(a, b):
@@ -29,7 +31,7 @@ def clouds(count=300, dim=12, overlap=1.0):
 def test_svm_meets_the_conditions_of_optimality(overlap):
     """No small change of normal or bias lowers the objective (it is convex)."""
     points, labels = clouds(overlap=overlap)
-    normal, bias = svm.fit(points, labels)
+    normal, bias = support_vector_machine(points, labels)
 
     def objective(normal, bias):
         return normal.square().sum() / 2 + (1 - labels * (points @ normal + bias)).clamp(min=0).sum()
@@ -44,7 +46,25 @@ def test_svm_meets_the_conditions_of_optimality(overlap):
 
 def test_svm_does_not_depend_on_where_the_points_lie():
     points, labels = clouds()
-    assert cosine(svm.fit(points, labels)[0], svm.fit(points + 5, labels)[0]) > 0.9999
+    normals = [support_vector_machine(points + shift, labels)[0] for shift in (0, 5)]
+    assert cosine(*normals) > 0.9999
+
+
+def test_svm_is_solved_where_many_samples_overlap():
+    """The same boundary as another solver's (liblinear's coordinate descent)."""
+    points, labels = clouds(400, 64, overlap=2.0)
+    normal, _ = support_vector_machine(points, labels)
+    other = LinearSVC(loss="hinge", intercept_scaling=10, tol=1e-6, max_iter=1_000_000, random_state=0)
+    other.fit(points.numpy(), labels.numpy())
+    assert cosine(normal, torch.tensor(other.coef_[0]).float()) > 0.999
+
+
+def test_a_boundary_that_is_not_solved_is_none(monkeypatch, caplog):
+    monkeypatch.setattr(interfacegan, "ITERATIONS", 5)
+    points, _ = clouds()
+    samples = Samples(points[:, None], (points[:, 0] + 0.1 * points[:, 1])[:, None], ["one"])
+    assert not interfacegan.boundaries(samples, "svm", ratio=0.5)
+    assert "one: Solver terminated early" in caplog.text
 
 
 @pytest.mark.parametrize("method", ["svm", "regression"])
@@ -83,7 +103,7 @@ def test_projection_keeps_another_score():
 
 def test_purest_directions_change_one_score():
     samples = mixed_scores()
-    model = purest.fit(samples)
+    model = _disentangle.fit(samples)
     pure = model.predicted(model.direction("both", still=["both", "second"], tolerance=0.01))
     strong = model.predicted(model.direction("both", tolerance=0.01))
     assert abs(pure["second"]) < 0.05 < 0.5 < pure["both"] < strong["both"]
@@ -106,7 +126,7 @@ def test_purest_scores_may_be_unknown_for_some_samples():
     samples = mixed_scores()
     scores = samples.scores.clone()
     scores[::2, 1] = float("nan")
-    model = purest.fit(Samples(samples.latents, scores, samples.names))
+    model = _disentangle.fit(Samples(samples.latents, scores, samples.names))
     assert model.predicted(torch.eye(16)[15])["second"] > 0.95
 
 
@@ -114,12 +134,12 @@ def test_purest_recipes_say_what_may_change_too(tmp_path):
     text = "still: [brightness, warmth]\ndirections:\n"
     text += "  warm: {score: warmth}\n  free: {score: warmth, free: [brightness], limit: 2}\n"
     file = recipe(tmp_path, text)
-    stored = read(str(interfacegan.run(file, ["method=purest"])))
+    stored = read(str(run(file, ["method=purest"])))
     assert list(stored) == ["warm", "free"]
     assert cosine(stored["warm"].vector, stored["free"].vector) < 0.999
     assert stored["free"].limit == 2
     with pytest.raises(ConfigError, match="space: w or z"):
-        interfacegan.run(file, ["method=purest", "space=w+"])
+        run(file, ["method=purest", "space=w+"])
 
 
 def test_unknown_scores_are_named():
@@ -141,32 +161,74 @@ def recipe(tmp_path, text=""):
 
 @pytest.mark.parametrize("space", ["w", "w+", "z"])
 def test_training_writes_what_the_plugin_reads(tmp_path, space):
-    out = interfacegan.run(recipe(tmp_path), [f"space={space}", f"folder={tmp_path}/{space}"])
+    out = run(recipe(tmp_path), [f"space={space}", f"folder={tmp_path}/{space}"])
     stored = read(str(out))
     assert "brightness" in stored
     assert len(stored["brightness"].vector) == (6 if space == "w+" else 1)
+    assert stored["brightness"].space == ("z" if space == "z" else "w")
     assert 0 <= stored["brightness"].accuracy <= 1
 
 
+class Rolled(Toy):
+    """The first entry of z sets the second of w."""
+
+    def mapping(self, z):
+        return super().mapping(z).roll(1, dims=2)
+
+
+def test_a_normal_of_z_moves_what_it_moves_through_the_mapping(tmp_path):
+    """And not the entry of W that happens to have its number."""
+    file = tmp_path / "z.safetensors"
+    entries = torch.eye(16, dtype=torch.float64)
+    write(file, {"first": Stored(entries[:1], space="z"), "other": Stored(entries[1:2], space="z")})
+    rolled = Rolled(size=16)
+    plugin = Source(file=str(file))
+    for name, entry in (("first", 1), ("other", 2), ("first | keep other", 1)):
+        step = plugin.find(rolled, name).step(rolled.mean())
+        assert step.shape == (1, 6, 16)
+        assert float(step[0, :, entry].min() / step[0, 0].norm()) > 0.99
+    with pytest.raises(ConfigError, match=r"of a Z with 16 numbers, Z has 12 here"):
+        plugin.find(Rolled(size=16, dim=12), "first")
+
+
+def test_boundaries_in_z_and_in_w_move_the_same_attribute(tmp_path):
+    toy = Toy(size=16)
+    steps = []
+    for space in ("w", "z"):
+        settings = [f"space={space}", "samples=1000", f"out={tmp_path}/{space}.safetensors"]
+        file = run(recipe(tmp_path), settings)
+        steps.append(Source(file=str(file)).find(toy, "brightness").step(toy.mean())[0, 0])
+    assert cosine(*steps) > 0.9
+
+
+def test_a_space_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "s.safetensors"
+    write(file, {"first": Stored(torch.eye(16)[:1].double(), space="s")})
+    with pytest.raises(ConfigError, match="space 's'; expected w or z"):
+        read(str(file))
+
+
+def sampler(folder, size=16, **settings):
+    fields = {"generator": {"name": "toy", "size": size}, "scorers": [{"name": "colour"}], "samples": 200}
+    return InterFaceGAN(folder=str(folder), out="unused.safetensors", **fields | settings)
+
+
 def test_interrupted_sampling_continues_with_the_same_samples(tmp_path):
-    generator, colour = build(Generator, {"name": "toy", "size": 16}), build(Scorer, {"name": "colour"})
-    whole = collect(generator, [colour], tmp_path / "a", 200)
-    collect(generator, [colour], tmp_path / "b", 100)
+    whole = sampler(tmp_path / "a").collect()
+    sampler(tmp_path / "b", samples=100).collect()
     changed = (tmp_path / "b" / "000000.npz").stat().st_mtime_ns
-    continued = collect(generator, [colour], tmp_path / "b", 200)
+    continued = sampler(tmp_path / "b").collect()
     assert torch.equal(whole.scores, continued.scores)
     assert torch.equal(whole.latents, continued.latents)
     assert (tmp_path / "b" / "000000.npz").stat().st_mtime_ns == changed
     with pytest.raises(ConfigError, match="other settings"):
-        collect(generator, [colour], tmp_path / "b", 200, truncation=0.5)
+        sampler(tmp_path / "b", truncation=0.5).collect()
 
 
 def test_another_scorer_reads_the_kept_pictures(tmp_path, monkeypatch):
-    generator, colour = build(Generator, {"name": "toy", "size": 16}), build(Scorer, {"name": "colour"})
-    first = collect(generator, [colour], tmp_path, 100)
-    monkeypatch.setattr(type(generator), "render", lambda *_, **__: pytest.fail("rendered again"))
-    wider = build(Scorer, {"name": "colour", "border": 0.3})
-    again = collect(generator, [wider], tmp_path, 100)
+    first = sampler(tmp_path, samples=100).collect()
+    monkeypatch.setattr(Toy, "render", lambda *_, **__: pytest.fail("rendered again"))
+    again = sampler(tmp_path, samples=100, scorers=[{"name": "colour", "border": 0.3}]).collect()
     assert torch.equal(again.latents, first.latents)
     assert torch.equal(again.scores[:, 0], first.scores[:, 0])  # brightness
     background = first.names.index("background brightness")
@@ -174,13 +236,10 @@ def test_another_scorer_reads_the_kept_pictures(tmp_path, monkeypatch):
 
 
 def test_kept_pictures_are_those_of_the_generator(tmp_path):
-    import scorers
-    from training.samples import _pictures
-
-    generator, colour = build(Generator, {"name": "toy", "size": 64}), build(Scorer, {"name": "colour"})
-    collect(generator, [colour], tmp_path, 100)
+    trainer = sampler(tmp_path, size=64, samples=100)
+    trainer.collect()
     kept = _pictures(tmp_path / "000000.zip").float() / 127.5 - 1
-    drawn = scorers.pictures(generator, generator.sample(list(range(100)), 1.0))
+    drawn = scorers.pictures(trainer.network, trainer.network.sample(list(range(100)), 1.0))
     assert (kept - drawn).abs().mean() < 0.02
 
 

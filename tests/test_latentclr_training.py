@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+import training
 from backends.generators.toy import Toy
 from config import ConfigError
 from directions.latentclr import LatentCLR
@@ -24,7 +25,7 @@ steps: 40
 rate: 0.05
 components: 12
 alpha: [-1.0, 1.0]
-every: 10
+every: {{log: 10, checkpoint: 10}}
 """
 
 
@@ -68,7 +69,7 @@ def test_the_loss_falls_when_changes_agree():
 @pytest.mark.parametrize(("model", "rate"), [("global", 0.05), ("linear", 0.01), ("nonlinear", 0.05)])
 def test_training_sets_directions_apart(config, model, rate):
     """Measured on latents that were not trained on, by the directions as the page uses them."""
-    file = latentclr.run(config, [f"model={model}", f"rate={rate}", "steps=100"])
+    file = training.run(config, [f"model={model}", f"rate={rate}", "steps=100"])
     toy = Toy(size=16)
     directions = LatentCLR(file=str(file)).directions(toy)
     assert len(directions) == 4
@@ -81,16 +82,16 @@ def test_training_sets_directions_apart(config, model, rate):
 
 
 def test_an_interrupted_run_continues_where_it_was(config, tmp_path):
-    whole = latentclr.run(config).read_bytes()
-    (tmp_path / "run" / "latentclr.pt").unlink()
-    latentclr.run(config, ["steps=20"])
-    assert latentclr.run(config).read_bytes() == whole
+    whole = training.run(config).read_bytes()
+    (tmp_path / "run" / "state.pt").unlink()
+    training.run(config, ["steps=20"])
+    assert training.run(config).read_bytes() == whole
 
 
 def test_a_folder_of_another_run_is_refused(config):
-    latentclr.run(config, ["steps=10"])
+    training.run(config, ["steps=10"])
     with pytest.raises(ConfigError, match="other settings"):
-        latentclr.run(config, ["steps=10", "directions=5"])
+        training.run(config, ["steps=10", "directions=5"])
 
 
 def test_no_two_directions_are_alike(config):
@@ -99,14 +100,15 @@ def test_no_two_directions_are_alike(config):
     with torch.no_grad():
         model.params[1] = model.params[0] + 0.01 * torch.randn(10)
     torch.testing.assert_close(model.vectors() @ model.vectors().T, torch.eye(3), atol=1e-4, rtol=0)
-    file = latentclr.run(config, ["orthogonal=true"])
-    recipe = latentclr.read(latentclr.Recipe, config)
-    moves = load_file(file)["params"] @ torch.linalg.pinv(latentclr.basis(Toy(size=16), recipe))
+    file = training.run(config, ["orthogonal=true"])
+    trainer = training.read(config)
+    assert isinstance(trainer, latentclr.LatentCLR)
+    moves = load_file(file)["params"] @ torch.linalg.pinv(trainer.basis)
     cosines = functional.normalize(moves, dim=1) @ functional.normalize(moves, dim=1).T
     torch.testing.assert_close(cosines, torch.eye(4), atol=1e-3, rtol=0)
     for wrong, message in [(["model=linear"], "model: global"), (["directions=13"], "no more than 12")]:
         with pytest.raises(ConfigError, match=message):
-            latentclr.run(config, ["orthogonal=true", *wrong])
+            training.run(config, ["orthogonal=true", *wrong])
 
 
 def test_folding_keeps_what_a_model_does():
@@ -127,6 +129,7 @@ def test_folding_keeps_what_a_model_does():
 
 def test_only_the_edited_layers_move(config):
     """Maps before them do not change, so that there is nothing to contrast."""
-    recipe = latentclr.read(latentclr.Recipe, config, ["edited=4-5", "layer=3"])
-    model = latentclr.Global(4, 16)
-    assert not latentclr.changes(model, Toy(), recipe, torch.eye(16), 0).any()
+    for layers, moves in (("4-5", False), ("2-5", True)):
+        trainer = training.read(config, [f"edited={layers}", "layer=3", "components=0"])
+        assert isinstance(trainer, latentclr.LatentCLR)
+        assert bool(trainer.changes(0).any()) == moves

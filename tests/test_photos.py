@@ -15,6 +15,15 @@ from backends.photos import PhotoError, read_photo, to_images, to_pil
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 CLOSE = 12  # levels that lossy formats may be off
+STORED = {  # EXIF orientation -> how an upright picture is stored with it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 @pytest.fixture
@@ -60,15 +69,16 @@ def test_path_file_and_picture_are_read_alike(quarters, tmp_path):
     assert photos[-1] is not quarters
 
 
+@pytest.mark.parametrize("orientation", [0, 9, "6", b"6"])
+def test_orientations_that_do_not_exist_are_ignored(quarters, orientation):
+    quarters.getexif()[0x0112] = orientation
+    assert read_photo(quarters).tobytes() == quarters.tobytes()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_rotation(quarters, kind, orientation):
-    undone = photos.TRANSPOSITIONS.get(orientation)
-    inverse = {
-        Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
-        Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
-    }
-    stored = quarters if undone is None else quarters.transpose(inverse.get(undone, undone))
+    stored = quarters if orientation == 1 else quarters.transpose(STORED[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo = read_photo(encoded(stored, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {})))

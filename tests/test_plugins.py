@@ -11,10 +11,11 @@ from backends.inverters import Inverter
 from backends.sources import Source
 from config import ConfigError, checked
 from directions import DirectionSource
+from evaluation.scorers import Scorer
 from plugins import build, find, names
-from scorers import Scorer
+from training import Trainer
 
-KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource, Scorer]
+KINDS = [Aligner, Converter, Generator, Inverter, Source, DirectionSource, Scorer, Trainer]
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in names(kind)])

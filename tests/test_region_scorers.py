@@ -5,11 +5,11 @@ import torch
 
 from backends.networks import efficientnet_lite
 from config import ConfigError
+from evaluation.scorers import Scorer, names
 from evaluation.settings import read
 from plugins import build
-from scorers import Scorer, names
-from training.interfacegan import Recipe
-from training.recipes import read as recipe
+from training import read as trainer
+from training.interfacegan import InterFaceGAN
 
 
 def test_regions_are_measured_apart():
@@ -68,7 +68,8 @@ def test_shipped_recipes_and_evaluations_name_scores_that_exist(domain):
     known = names(evaluation.built())
     assert set(evaluation.words) <= set(known)
     assert {evaluation.promise(slider)[0] for slider in evaluation.sliders} <= set(known)
-    made = recipe(Recipe, Path(f"configs/training/{domain}_interfacegan.yaml"))
+    made = trainer(Path(f"configs/training/{domain}_interfacegan.yaml"))
+    assert isinstance(made, InterFaceGAN)
     fitted = names([build(Scorer, settings, "scorers") for settings in made.scorers])
     for wanted in made.directions.values():
         assert {wanted["score"], *wanted.get("keep", [])} <= set(fitted)

@@ -5,12 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import scorers
 from config import ConfigError
+from evaluation import scorers
+from evaluation.scorers import Scorer
+from evaluation.scorers._features import LEFT, TOP, WIDTH, celeba_frame
+from evaluation.scorers.pose import angles
 from plugins import build, find, names
-from scorers import Scorer
-from scorers._features import LEFT, TOP, WIDTH, celeba_frame
-from scorers.pose import angles
 
 
 @pytest.mark.parametrize("name", names(Scorer))

@@ -7,7 +7,8 @@ from backends.generators.toy import Toy
 from config import ConfigError
 from directions._transforms import NAMES, SPATIAL, transformed
 from directions.steerability import Steerability
-from training import steerability
+from training import read
+from training._loop import train
 
 
 @pytest.fixture(autouse=True)
@@ -75,20 +76,25 @@ def test_unknown_names():
         Steerability(maps=1).find(spot(), "brighter")
 
 
-def test_walks_are_learnt(tmp_path, monkeypatch):
-    monkeypatch.setattr(steerability, "build", lambda *_: spot())
+def test_walks_are_learnt(tmp_path):
     config = tmp_path / "spot.yaml"
     out = tmp_path / "spot.safetensors"
     config.write_text(
         f"trainer: steerability\ngenerator: {{name: toy}}\nfolder: {tmp_path}/run\nout: {out}\n"
         "walks: [zoom in, shift right, brighter]\nsteps: 100\nbatch: 2\npixels: 16\nrate: 0.05\namount: 0.2\n"
     )
-    steerability.run(config)
+
+    def learn(*overrides):
+        trainer = read(config, overrides)
+        trainer.__dict__["network"] = spot()  # instead of the toy that the file names
+        train(trainer)
+
+    learn()
     source = Steerability(file=str(out))
     for name, entry in {"zoom in": 2, "shift right": 0, "brighter": 3}.items():
         move = source.find(spot(), name).step(spot().mean())[0, 0]
         assert float(move[entry] / move.norm()) > 0.75
-    steerability.run(config, ["steps=0", "pixels=16", "components=16", "walks=[brighter]"])
+    learn("steps=0", "pixels=16", "components=16", "walks=[brighter]")
     assert int(source.find(spot(), "brighter").step(spot().mean())[0, 0].argmax()) == 3
     with pytest.raises(ConfigError, match="zoom in"):
-        steerability.run(config, ["walks=[fly]"])
+        read(config, ["walks=[fly]"])

@@ -9,7 +9,7 @@ from backends.generators.toy import Toy
 from config import ConfigError
 from directions._statistics import statistics
 from directions.stylespace import StyleSpace, moves, parse, read
-from training import stylespace
+from training import run
 
 TOY = Toy(size=16)
 
@@ -72,9 +72,9 @@ def test_the_channel_behind_a_score_is_found(tmp_path):
     config.write_text(
         f"trainer: stylespace\ngenerator: {{name: toy, size: 16}}\nscorers: [{{name: colour}}]\n"
         f"folder: {tmp_path}/samples\nout: {out}\nsamples: 200\nexemplars: 0.1\ncandidates: 4\n"
-        "directions: {bright: brightness, dark: -brightness}\nstep: 2.0\nfaces: 64\n"
+        "directions: {bright: brightness, dark: -brightness}\nmove: 2.0\nfaces: 64\n"
     )
-    stylespace.run(config)
+    run(config)
     assert set(json.loads(out.read_text())) == {"bright", "dark"}
     bright, dark = StyleSpace(file=str(out)).directions(TOY)
     latents = TOY.sample(list(range(64)))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from backends import dataset
+from backends.dataset import Data, Order
 from backends.generators.compact import Compact
 from backends.inverters.components import Components
 from backends.networks import compact_stylegan
@@ -20,14 +21,16 @@ from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
 from backends.networks.mobilestylegan import Synthesis, inverse_haar
 from config import ConfigError
-from training import data, metrics, run, transfer
-from training.augment import Augmentation, augment, draw
-from training.data import Data, Order
-from training.discriminator import Pixels, Projected
-from training.encoder import fit
-from training.gan import Gan, Rates, rehearse, step
-from training.losses import discriminator_terms
-from training.settings import read
+from evaluation import metrics
+from training import _transfer as transfer
+from training import read, run
+from training._augment import Augmentation, augment, draw
+from training._discriminator import Pixels, Projected
+from training._loop import Processes
+from training._losses import discriminator_terms
+from training._networks import Networks, Rates
+from training._pca_encoder import fit
+from training.gan import GAN, TERMS, step, warmup
 
 CHANNELS = (32, 32)  # 16-pixel pictures
 COLOURS = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]])
@@ -49,7 +52,7 @@ def config(photographs: Path, tmp_path: Path) -> Path:
     """A run of four steps from scratch on the red pictures, without pretrained weights."""
     file = tmp_path / "run.yaml"
     file.write_text(
-        f"folder: {tmp_path / 'run'}\n"
+        f"trainer: gan\nfolder: {tmp_path / 'run'}\n"
         f"data: {{path: {photographs}, holdout: 1, labels: [red]}}\n"
         "start: scratch\nchannels: [32, 32]\ndiscriminator: pixels\nbatch: 4\nsteps: 4\n"
         "rates: {frozen: 0}\nevery: {log: 1, checkpoint: 2, sheet: 0, metrics: 0}\n"
@@ -57,11 +60,12 @@ def config(photographs: Path, tmp_path: Path) -> Path:
     return file
 
 
-def players(**rates: float) -> Gan:
+def networks(**rates: float) -> Networks:
     torch.manual_seed(0)
     network = transfer.scratch(CHANNELS)
     settings = Rates(**rates)  # type: ignore[arg-type]
-    return Gan(network, Pixels(16), encoder(), transfer.coarse_names(network, int(settings.frozen)), settings)
+    coarse = transfer.coarse_names(network, int(settings.frozen))
+    return Networks(network, Pixels(16), encoder(), coarse, settings, dict.fromkeys(TERMS, 1.0))
 
 
 def encoder() -> LinearEncoder:
@@ -77,7 +81,7 @@ def test_folder_and_archive_hold_the_same_photographs(photographs: Path, tmp_pat
         for file in photographs.rglob("*.png"):
             target.write(file, file.relative_to(photographs))
     (train, test), (zipped, _) = (
-        data.load(Data(str(place), holdout=3), 16) for place in (photographs, archive)
+        dataset.load(Data(str(place), holdout=3), 16) for place in (photographs, archive)
     )
     assert train.names == zipped.names
     assert torch.equal(train.pixels, zipped.pixels)
@@ -87,7 +91,7 @@ def test_folder_and_archive_hold_the_same_photographs(photographs: Path, tmp_pat
 
 
 def test_labels_choose_folders(photographs: Path) -> None:
-    train, _ = data.load(Data(str(photographs), labels=["red"], holdout=0), 8)
+    train, _ = dataset.load(Data(str(photographs), labels=["red"], holdout=0), 8)
     assert len(train) == 8
     assert train.images()[:, 0].min() > 0.9
     assert train.images()[:, 2].max() == -1
@@ -96,7 +100,7 @@ def test_labels_choose_folders(photographs: Path) -> None:
 @pytest.mark.parametrize("path", ["/no/such/folder", "no/such-dataset"])
 def test_missing_photographs_say_what_would_work(path: str) -> None:
     with pytest.raises(ConfigError, match=r"folder|datasets"):
-        data.load(Data(path), 8)
+        dataset.load(Data(path), 8)
 
 
 def test_every_photograph_comes_once_an_epoch() -> None:
@@ -199,35 +203,35 @@ def test_faint_stripes_are_seen_after_a_few_steps() -> None:
 
 
 def test_a_few_photographs_are_overfitted() -> None:
-    gan = players(frozen=-1, generator=1e-3)
+    gan = networks(frozen=-1, generator=1e-3)
     fit(gan.encoder, [PLAIN], nats=20)
-    gan.rates.weights["adversarial"] = 0.05
+    gan.losses["adversarial"] = 0.05
     photographs = PLAIN.repeat(2, 1, 1, 1)
     unchanged = Augmentation(colour=0, translation=0, cutout=0)
     losses = []
     for number in range(80):
         source = torch.Generator().manual_seed(number)
-        losses.append(step(gan, photographs, source, unchanged, Accelerator(cpu=True))["thumbnail"])
+        losses.append(step(gan, photographs, source, unchanged, Processes(half=False))["thumbnail"])
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
-def test_rehearsal_draws_photographs_again() -> None:
-    gan = players(frozen=-1, rehearsal=3e-3)
+def test_the_warmup_learns_to_reconstruct() -> None:
+    gan = networks(frozen=-1, warmup=3e-3)
     fit(gan.encoder, [PLAIN], nats=20)
     losses = []
     for number in range(60):
         source = torch.Generator().manual_seed(number)
-        losses.append(rehearse(gan, PLAIN, source, Accelerator(cpu=True))["pixels"])
+        losses.append(warmup(gan, PLAIN, source, Processes(half=False))["pixel"])
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
 def test_frozen_layers_stay_and_others_move() -> None:
-    gan = players(frozen=4)
+    gan = networks(frozen=4)
     before = {name: value.clone() for name, value in gan.generator.state_dict().items()}
     frozen = transfer.coarse_names(gan.generator, 4)
-    gan = Gan(gan.generator, Pixels(16), encoder(), frozen, Rates())
+    gan = Networks(gan.generator, Pixels(16), encoder(), frozen, Rates(), dict.fromkeys(TERMS, 1.0))
     photographs = torch.rand(4, 3, 16, 16) * 2 - 1
-    step(gan, photographs, torch.Generator().manual_seed(0), Augmentation(), Accelerator(cpu=True))
+    step(gan, photographs, torch.Generator().manual_seed(0), Augmentation(), Processes(half=False))
     moved = {
         name for name, value in gan.generator.state_dict().items() if not torch.equal(value, before[name])
     }
@@ -247,18 +251,14 @@ def test_a_resumed_run_reaches_the_same_weights(config: Path, tmp_path: Path) ->
 PROCESS = """
 import sys
 from pathlib import Path
-import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
-from accelerate import Accelerator
-from training.loop import Loop
-from training.settings import read
+from training import read
+from training._loop import Processes, train
 
-accelerator = Accelerator(cpu=True)
-torch.manual_seed(0)
-loop = Loop(read(Path(sys.argv[1])), accelerator)
-loop.train()
-state = {name: value.contiguous() for name, value in loop.gan.generator.state_dict().items()}
+accelerator = Processes()
+trainer = read(Path(sys.argv[1]))
+train(trainer, accelerator)
+state = {name: value.contiguous() for name, value in trainer.networks.generator.state_dict().items()}
 file = f"{sys.argv[2]}/{accelerator.process_index}.safetensors"
 save_file(state, file, {"processes": str(accelerator.num_processes)})
 """
@@ -333,7 +333,6 @@ def test_diversity_of_copies_is_zero() -> None:
     ("override", "message"),
     [
         ("batchsize=4", "batchsize"),
-        ("data.path=", r"data\.path"),
         ("start=grow", "parent"),
         ("steps=many", "steps"),
     ],
@@ -341,3 +340,29 @@ def test_diversity_of_copies_is_zero() -> None:
 def test_wrong_settings_are_named(config: Path, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(config, [override])
+
+
+def test_a_run_without_photographs_says_what_would_work(config: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.path.*folder"):
+        run(config, ["data.path=''"])
+
+
+def test_checkpoints_from_before_the_warmup_had_its_name_still_resume(config: Path, tmp_path: Path) -> None:
+    whole = load_file(run(config, [f"folder={tmp_path / 'whole'}", "warmup=1"]))
+    run(config, ["steps=2", "warmup=1"])
+    file = tmp_path / "run" / "state.pt"
+    state = torch.load(file, weights_only=True)
+    state["optimizers"]["rehearsal"] = state["optimizers"].pop("warmup")
+    state["gan"]["lengths.rehearsal"] = state["gan"].pop("lengths.warmup")
+    torch.save(state, file)
+    parts = load_file(run(config, ["warmup=1"]))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_weights_of_terms_are_settings(config: Path) -> None:
+    trainer = read(config, ["losses.pixel=3"])
+    assert isinstance(trainer, GAN)
+    assert trainer.losses == dict.fromkeys(TERMS, 1.0) | {"pixel": 3.0}
+    with_pixels = load_file(run(config))["head.weight"]
+    without = load_file(run(config, [f"folder={trainer.folder}2", "losses.pixel=0"]))["head.weight"]
+    assert not torch.equal(with_pixels, without)

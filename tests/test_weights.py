@@ -12,8 +12,11 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from backends import cache, manifest, weights
+from backends import cache, checkpoints, manifest, weights
 from backends.converters import Converter
+from backends.generators.stylegan1 import StyleGAN1
+from backends.generators.stylegan2 import StyleGAN2
+from backends.inverters.encoder import Encoder
 from backends.sources.file import File
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -245,6 +248,29 @@ def test_ones_own_file(shop, tmp_path):
     with pytest.raises(weights.WeightsError) as caught:
         weights.fingerprint(str(tmp_path / "gone.safetensors"))
     assert str(tmp_path) not in caught.value.public
+
+
+def test_a_setting_is_an_entry_or_a_path(shop):
+    """One rule for all plugins: entries have names, everything else is a path below the project."""
+    assert weights.own("net") is None
+    assert weights.own("") is None
+    assert weights.own("weights/mine.pt") == PROJECT / "weights" / "mine.pt"
+    assert weights.own("./mine") == PROJECT / "mine"
+    assert weights.own("~/mine.CKPT") == Path.home() / "mine.CKPT"
+    assert weights.own(str(shop / "net.pth")) == shop / "net.pth"
+    for plugin in (StyleGAN1, StyleGAN2, Encoder):
+        assert plugin("net").required() == ["net"]
+        assert plugin("models/net.tar").required() == []
+
+
+def test_ones_own_checkpoint_is_told_by_its_content(shop, monkeypatch):
+    monkeypatch.chdir(shop)  # which is no place where paths in settings start
+    torch.save({"eigvec": torch.eye(3)}, shop / "some.file")
+    assert len(weights.fingerprint(str(shop / "some.file"))) == 64
+    with pytest.raises(checkpoints.CheckpointError, match="not what generators/stylegan2 reads"):
+        weights.state(str(shop / "some.file"), "generators/stylegan2")
+    with pytest.raises(weights.WeightsError, match=r"there is no file some\.file"):
+        weights.fingerprint("some.file")
 
 
 def test_unknown_names_list_the_known(shop):

@@ -7,28 +7,30 @@ conditional on others, as a file of directions.
 """
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.svm import SVC
 from torch import Tensor
 
-from backends.generators import Generator
 from config import ConfigError, checked
 from directions._stored import Stored, write
 from directions.interfacegan import conditional
-from plugins import build
-from scorers import Scorer
-from training import purest, svm
-from training.purest import Model, normalised
-from training.recipes import read
-from training.samples import Samples, collect
+from training import _disentangle
+from training._disentangle import Model, normalised
+from training._samples import Samples, SampleTrainer
 
 log = logging.getLogger(__name__)
 RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # tried by `regression`, in mean variances of a coordinate
+ITERATIONS = 10_000_000  # of the support vector machine: a minute; 300 samples need some thousands
 
 
 @dataclass
@@ -39,74 +41,55 @@ class Wanted:
     sign: int = 1  # -1: a positive strength gives less of the score ("older" from "young")
     keep: list[str] = field(default_factory=list)  # scores that do not change with it (section 3.2)
     free: list[str] = field(default_factory=list)  # with `purest`: scores that may change with it
-    tolerance: float = 0.3  # with `purest`: of changes in the others (training/purest.py)
+    tolerance: float = 0.3  # with `purest`: of changes in the others (training/_disentangle.py)
     layers: str = "all"  # those that are edited by default
     limit: float = 3.0  # ends of the slider, standard deviations of the latents
     note: str = ""
 
 
-@dataclass
-class Recipe:
-    """The keys of the YAML file."""
+@dataclass(kw_only=True)
+class InterFaceGAN(SampleTrainer):
+    """Writes what `directions/interfacegan.py` reads."""
 
-    generator: dict[str, Any]
-    scorers: list[dict[str, Any]]
-    folder: str  # for the samples
-    out: str  # the .safetensors file of directions
     directions: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> Wanted; empty = every score
     samples: int = 10_000
-    truncation: float = 1.0
-    batch: int = 4
-    space: Literal["w", "w+", "z"] = "w"
+    space: Literal["w", "w+", "z"] = "w"  # of the boundaries; the file says so
     method: Literal["svm", "regression", "purest"] = "svm"
-    still: list[str] = field(
-        default_factory=list
-    )  # with `purest`: what no direction should change; empty = all
+    still: list[str] = field(default_factory=list)  # with `purest`: what no direction changes; empty = all
     ratio: float = 0.02  # share of the samples at either end of a score that the SVM sees
     split: float = 0.7  # share of those that it is trained on; the others validate
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method == "purest" and self.space == "w+":
+            raise ValueError("method: purest needs one vector for all layers: space: w or z")
+
+    @property
+    def mixed(self) -> bool:
+        return self.space == "w+"
+
+    def export(self) -> None:
+        """Fit the boundaries, write the chosen directions."""
+        samples = self.collect()
+        if self.space == "z":
+            latents = self.network.noise(list(range(self.samples))).cpu()[:, None]
+            samples = Samples(latents, samples.scores, samples.names)
+        found = boundaries(samples, self.method, self.ratio, self.split)
+        for name, boundary in found.items():
+            shares = 100 * boundary.validation, 100 * boundary.everything
+            log.info("%-24s validation %.1f %%, all %.1f %%", name, *shares)
+        model = _disentangle.fit(samples) if self.method == "purest" else None
+        space = "z" if self.space == "z" else "w"
+        write(self.result, chosen(found, self.directions, model, self.still, space))
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """A fitted hyperplane, and how well it tells high scores from low ones."""
+    """A fitted hyperplane, and how well it separates high scores from low ones."""
 
     normal: Float[Tensor, "rows dim"]  # unit length over all rows
     validation: float  # accuracy on held-out samples of both ends of the score
     everything: float  # accuracy on all samples between the ends
-
-
-def run(config: str | Path, overrides: list[str] | None = None) -> Path:
-    """Samples, fits, writes; returns the file of directions. Raises ConfigError."""
-    recipe = read(Recipe, Path(config), overrides)
-    if recipe.method == "purest" and recipe.space == "w+":
-        raise ConfigError("method: purest needs one vector for all layers: space: w or z")
-    generator = build(Generator, recipe.generator, "generator")
-    measured = [build(Scorer, settings, "scorers") for settings in recipe.scorers]
-    samples = collect(
-        generator,
-        measured,
-        Path(recipe.folder),
-        recipe.samples,
-        recipe.truncation,
-        recipe.space == "w+",
-        recipe.batch,
-    )
-    if recipe.space == "z":
-        latents = generator.noise(list(range(recipe.samples))).cpu()[:, None]
-        samples = Samples(latents, samples.scores, samples.names)
-    found = boundaries(samples, recipe.method, recipe.ratio, recipe.split)
-    for name, boundary in found.items():
-        log.info(
-            "%-24s validation %.1f %%, all %.1f %%",
-            name,
-            100 * boundary.validation,
-            100 * boundary.everything,
-        )
-    out = Path(recipe.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    model = purest.fit(samples) if recipe.method == "purest" else None
-    write(out, chosen(found, recipe.directions, model, recipe.still))
-    return out
 
 
 def chosen(
@@ -114,11 +97,12 @@ def chosen(
     directions: dict[str, dict[str, Any]],
     model: Model | None = None,
     still: Sequence[str] = (),
+    space: str = "w",
 ) -> dict[str, Stored]:
     """The directions of the file. Raises ConfigError for scores that nobody measured.
 
     What a direction keeps is projected out of its normal (section 3.2). With `model` the directions are
-    the purest ones instead (training/purest.py).
+    the purest ones instead (training/_disentangle.py).
     """
     result = {}
     for name, settings in (directions or {name: {"score": name} for name in found}).items():
@@ -135,16 +119,15 @@ def chosen(
             rows = model.direction(wanted.score, wanted.sign, others, wanted.tolerance)[None]
         elif wanted.keep:
             rows = conditional(rows, torch.stack([found[score].normal for score in wanted.keep]))
-        result[name] = Stored(
-            rows.double(), wanted.layers, round(boundary.validation, 4), wanted.limit, wanted.note
-        )
+        accuracy = round(boundary.validation, 4)
+        result[name] = Stored(rows.double(), wanted.layers, accuracy, wanted.limit, wanted.note, space)
     return result
 
 
 def boundaries(
     samples: Samples, method: str = "svm", ratio: float = 0.02, split: float = 0.7
 ) -> dict[str, Boundary]:
-    """A boundary per score; scores that are known of too few samples, or the same for all, are left out."""
+    """A boundary per score, but for scores that have none: known of too few samples, or the same for all."""
     found = {}
     flat = samples.latents.flatten(1).float()
     for name, score in zip(samples.names, samples.scores.T, strict=True):
@@ -152,7 +135,11 @@ def boundaries(
         if known.sum() < 20 or score[known].std() == 0:
             log.warning("%s: known of too few samples, or the same for all: no boundary", name)
             continue
-        found[name] = boundary(flat[known], score[known], samples.latents.shape[1], method, ratio, split)
+        try:
+            rows = samples.latents.shape[1]
+            found[name] = boundary(flat[known], score[known], rows, method, ratio, split)
+        except ConvergenceWarning as warning:
+            log.warning("%s: %s: no boundary", name, warning)
     return found
 
 
@@ -178,7 +165,7 @@ def boundary(
     if method == "svm":
         chosen = torch.cat([high[train], low[train]])
         labels = torch.cat([torch.ones(len(train)), -torch.ones(len(train))])
-        normal, bias = svm.fit(latents[chosen], labels)
+        normal, bias = support_vector_machine(latents[chosen], labels)
     else:
         kept = torch.ones(len(scores), dtype=torch.bool)
         kept[torch.cat([high[validate], low[validate]])] = False
@@ -193,29 +180,32 @@ def boundary(
     )
 
 
+def support_vector_machine(
+    latents: Float[Tensor, "n length"], labels: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, " length"], float]:
+    """Normal and bias of the linear SVM with C = 1, as in the authors' code; labels are -1 and 1.
+
+    Raises ConvergenceWarning when it is not solved within `ITERATIONS`.
+    """
+    machine = SVC(kernel="linear", C=1.0, tol=1e-3, max_iter=ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        machine.fit(latents.double().numpy(), labels.numpy())
+    return torch.tensor(machine.coef_[0]).float(), float(machine.intercept_[0])
+
+
 def regression(
     latents: Float[Tensor, "n length"], scores: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, " length"], float]:
-    """Ridge regression on normalised ranks; the ridge that predicts a fifth of the samples best."""
-    target = normalised(scores)
-    held = torch.arange(len(scores)) % 5 == 0
-    points, mean = latents.double(), latents.double().mean(0)
-    errors = {
-        ridge: (target[held] - (points[held] - mean) @ _ridge(points[~held] - mean, target[~held], ridge))
-        .square()
-        .mean()
-        for ridge in RIDGES
-    }
-    normal = _ridge(points - mean, target, min(errors, key=lambda ridge: float(errors[ridge])))
-    return normal.float(), float(-(mean @ normal))
-
-
-def _ridge(
-    points: Float[Tensor, "n length"], target: Float[Tensor, " n"], ridge: float
-) -> Float[Tensor, " length"]:
-    gram = points.T @ points / len(points)
-    gram.diagonal().add_(ridge * gram.diagonal().mean())
-    return torch.linalg.solve(gram, points.T @ target / len(points))
+    """Ridge regression on normalised ranks; of RIDGES the one that predicts every fifth sample best."""
+    points, target = latents.double().numpy(), normalised(scores).numpy()
+    fold = np.where(np.arange(len(points)) % 5 == 0, 0, -1)
+    penalties = [ridge * len(points) * points.var(axis=0).mean() for ridge in RIDGES]
+    search = GridSearchCV(
+        Ridge(), {"alpha": penalties}, scoring="neg_mean_squared_error", cv=PredefinedSplit(fold)
+    )
+    found = search.fit(points, target).best_estimator_
+    return torch.from_numpy(found.coef_).float(), float(found.intercept_)
 
 
 def _right(correct: Bool[Tensor, " n"]) -> float:

@@ -1,77 +1,120 @@
-"""Directions that a network can tell apart in pictures, straight or bent, learnt without labels.
+"""Directions that a second network recognises in pictures, linear or curved, learnt without labels.
 
     python cli.py train configs/training/cats_shifts.yaml
 
-A latent is moved along one of K directions; a second network sees the pictures before and after, and says
+A latent is moved along one of K directions; the reconstructor sees the pictures before and after, and says
 which direction it was and how far. Both learn together, so that directions become as distinct as they can be.
-Straight directions: Voynov and Babenko (ICML 2020). Bent ones: WarpedGANSpace (Tzelepis et al., ICCV 2021).
+Linear directions: Voynov and Babenko (ICML 2020). Curved ones: WarpedGANSpace (Tzelepis et al., ICCV 2021).
 """
 
-import logging
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 
-from backends.generators import Generator
-from backends.malloc import kept_heap
 from directions._statistics import statistics
-from directions._warps import Warps
-from plugins import build
-from training.moves import components, resume, save
-from training.recipes import read
-
-log = logging.getLogger(__name__)
+from directions.warped import Warps
+from training._directions import DescentTrainer, basis, seen
 
 
-@dataclass
-class Recipe:
-    """The keys of the YAML file."""
+@dataclass(kw_only=True)
+class Shifts(DescentTrainer):
+    """Writes what `directions/deformator.py` or, with `model: warps`, `directions/warped.py` reads."""
 
-    generator: dict[str, Any]
-    folder: str  # of the checkpoint: a run continues from what it finds there
-    out: str  # the .safetensors file that `directions/deformator.py` or `directions/warped.py` reads
     model: Literal["deformator", "warps"] = "deformator"
     directions: int = 32  # K
     pairs: int = 8  # of Gaussians in each warp
-    components: int = 64  # principal components of W that moves are made of
+    components: int = 64
     least: float = 0.5  # a move's length, between these, both ways, in standard deviations
     most: float = 6.0
-    maps: int = -1  # row after which the maps are seen instead of pictures; -1 = pictures
+    maps: int = -1  # W+ layer after which feature maps are seen instead of pictures; -1 = pictures
     pixels: int = 64  # side of the pictures that are seen
-    width: int = 64  # channels of the network that tells directions apart
-    importance: float = 0.25  # of the length against the number, as in both papers
+    width: int = 64  # channels of the reconstructor
     truncation: float = 1.0
     batch: int = 16
     steps: int = 5000
     rate: float = 1e-3
     seed: int = 0
-    every: int = 100
+    # of the direction's number, and of the length of the move; weights of both papers
+    losses: dict[str, float] = field(default_factory=lambda: {"classification": 1.0, "length": 0.25})
+
+    @cached_property
+    def directions_model(self) -> "Deformator | Warps":
+        torch.manual_seed(self.seed)
+        components = basis(self.network, range(self.network.layers), self.components)
+        if self.model == "deformator":
+            return Deformator(self.directions, components)
+        return Warps(self.directions, self.pairs, components, statistics(self.network).mean.mean(0))
+
+    @cached_property
+    def reconstructor(self) -> "Reconstructor":
+        mean = self.network.mean()
+        channels = seen(self.network, mean, self.maps, self.pixels).shape[1]
+        return Reconstructor(channels, self.width, self.directions).to(mean.device)
+
+    def models(self) -> dict[str, nn.Module]:
+        return {"model": self.directions_model, "reconstructor": self.reconstructor}
+
+    def terms(self, share: int) -> dict[str, Tensor]:
+        numbers, lengths = self.moves(share)
+        seeds = [share * self.batch + i for i in range(self.batch)]
+        latents = self.network.sample(seeds, self.truncation)
+        numbers, lengths = numbers.to(latents.device), lengths.to(latents)
+        w, model = latents.mean(1), self.directions_model
+        moves = torch.cat([model.move(w[i : i + 1], number) for i, number in enumerate(numbers.tolist())])
+        with torch.no_grad():
+            before = seen(self.network, latents, self.maps, self.pixels)
+        moved = latents + (lengths[:, None] * moves)[:, None]
+        logits, guessed = self.reconstructor(before, seen(self.network, moved, self.maps, self.pixels))
+        self.reconstructor.remember(numbers, logits.argmax(1) == numbers)
+        return {
+            "classification": functional.cross_entropy(logits, numbers),
+            "length": (guessed - lengths).abs().mean(),
+            "accuracy": self.reconstructor.accuracy.mean(),
+        }
+
+    def moves(self, share: int) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+        """Which directions are taken and how far, in standard deviations."""
+        source = torch.Generator().manual_seed(self.seed * 10**8 + share)
+        numbers = torch.randint(0, self.directions, (self.batch,), generator=source)
+        uniform = 2 * torch.rand(self.batch, generator=source) - 1
+        return numbers, uniform.sign() * (self.least + (self.most - self.least) * uniform.abs())
+
+    @torch.no_grad()
+    def export(self) -> None:
+        """The directions that are recognised most often come first."""
+        accuracy = self.reconstructor.accuracy
+        order = accuracy.argsort(descending=True)
+        state = self.directions_model.ordered(order) | {"accuracy": accuracy[order]}
+        save_file({name: value.cpu().contiguous() for name, value in state.items()}, self.result)
 
 
 class Deformator(nn.Module):
     """Orthonormal directions, as in the paper's best variant: the rows of an orthogonalised matrix."""
 
-    def __init__(self, count: int, frame: Float[Tensor, "k dim"]) -> None:
+    def __init__(self, count: int, basis: Float[Tensor, "k dim"]) -> None:
         super().__init__()
-        self.register_buffer("frame", frame)
-        self.matrix = nn.Parameter(torch.randn(len(frame), count, device=frame.device))
+        self.register_buffer("basis", basis)
+        self.matrix = nn.Parameter(torch.randn(len(basis), count, device=basis.device))
 
     def vectors(self) -> Float[Tensor, "count dim"]:
-        return torch.linalg.qr(self.matrix)[0].T @ self.frame
+        return torch.linalg.qr(self.matrix)[0].T @ self.basis
 
     def move(self, w: Float[Tensor, "n dim"], number: int) -> Float[Tensor, "n dim"]:
         return self.vectors()[number].expand_as(w)
 
+    def ordered(self, order: Int[Tensor, " count"]) -> dict[str, Tensor]:
+        """What a file holds, with the directions in this order."""
+        return {"params": self.vectors()[order]}
 
-class Witness(nn.Module):
-    """Two pictures, or maps, to the number of the direction (K logits) and the signed length of the move."""
+
+class Reconstructor(nn.Module):
+    """Two pictures, or feature maps, to the direction (K logits) and the signed length of the move."""
 
     def __init__(self, channels: int, width: int, count: int) -> None:
         super().__init__()
@@ -85,6 +128,8 @@ class Witness(nn.Module):
             nn.Flatten(),
         )
         self.head = nn.Linear(4 * 4 * width, count + 1)
+        self.accuracy: Tensor
+        self.register_buffer("accuracy", torch.full((count,), 0.5))  # of each direction, of late
 
     @staticmethod
     def _halving(inputs: int, outputs: int) -> list[nn.Module]:
@@ -96,81 +141,7 @@ class Witness(nn.Module):
         out = self.head(self.body(torch.cat([before, after - before], dim=1)))
         return out[:, :-1], out[:, -1]
 
-
-def run(config: str | Path, overrides: list[str] | None = None) -> Path:
-    """Trains, or goes on training, and writes the directions. Raises ConfigError."""
-    recipe = read(Recipe, Path(config), overrides)
-    generator = build(Generator, recipe.generator, "generator")
-    torch.manual_seed(recipe.seed)
-    model = build_model(generator, recipe)
-    channels = seen(generator, recipe, generator.mean()).shape[1]
-    witness = Witness(channels, recipe.width, recipe.directions).to(generator.mean().device)
-    optimizer = torch.optim.Adam([*model.parameters(), *witness.parameters()], recipe.rate)
-    parts = {"model": model, "witness": witness, "optimizer": optimizer}
-    checkpoint = Path(recipe.folder) / "shifts.pt"
-    first, told = resume(checkpoint, parts), torch.full((recipe.directions,), 0.5)
-    with kept_heap():
-        for step in tqdm(range(first, recipe.steps), "shifts", disable=None):
-            optimizer.zero_grad()
-            numbers, right, loss = episode(model, witness, generator, recipe, step)
-            loss.backward()
-            optimizer.step()
-            for number, correct in zip(numbers.tolist(), right.tolist(), strict=True):
-                told[number] += 0.05 * (correct - told[number])
-            if (step + 1) % recipe.every == 0 or step + 1 == recipe.steps:
-                share = 100 * float(told.mean())
-                log.info("step %d: loss %.3f, told apart %.1f %%", step + 1, loss.item(), share)
-                save(checkpoint, parts, step + 1)
-    return write(model, told, Path(recipe.out))
-
-
-def build_model(generator: Generator, recipe: Recipe) -> Deformator | Warps:
-    frame = components(generator, range(generator.layers), recipe.components)
-    if recipe.model == "deformator":
-        return Deformator(recipe.directions, frame)
-    return Warps(recipe.directions, recipe.pairs, frame, statistics(generator).mean.mean(0))
-
-
-def episode(
-    model: Deformator | Warps, witness: Witness, generator: Generator, recipe: Recipe, step: int
-) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, ""]]:
-    """Directions taken, whether each was recognised, and the loss; the same step takes the same moves."""
-    source = torch.Generator().manual_seed(recipe.seed * 10**8 + step)
-    numbers = torch.randint(0, recipe.directions, (recipe.batch,), generator=source)
-    share = 2 * torch.rand(recipe.batch, generator=source) - 1
-    lengths = share.sign() * (recipe.least + (recipe.most - recipe.least) * share.abs())
-    latents = generator.sample([step * recipe.batch + i for i in range(recipe.batch)], recipe.truncation)
-    numbers, lengths = numbers.to(latents.device), lengths.to(latents)
-    w = latents.mean(1)
-    moves = torch.cat([model.move(w[i : i + 1], number) for i, number in enumerate(numbers.tolist())])
-    with torch.no_grad():
-        before = seen(generator, recipe, latents)
-    after = seen(generator, recipe, latents + (lengths[:, None] * moves)[:, None])
-    logits, guessed = witness(before, after)
-    loss = functional.cross_entropy(logits, numbers)
-    loss = loss + recipe.importance * (guessed - lengths).abs().mean()
-    return numbers, (logits.argmax(1) == numbers).float(), loss
-
-
-def seen(
-    generator: Generator, recipe: Recipe, latents: Float[Tensor, "n layers dim"]
-) -> Float[Tensor, "n channels side side"]:
-    """Small pictures, or the maps of a layer."""
-    if recipe.maps >= 0:
-        return generator.activations(latents, recipe.maps)
-    return functional.interpolate(generator.synthesize(latents), size=(recipe.pixels,) * 2, mode="area")
-
-
-@torch.no_grad()
-def write(model: Deformator | Warps, told: Float[Tensor, " count"], out: Path) -> Path:
-    """The directions that were recognised most often come first."""
-    order = told.argsort(descending=True)
-    if isinstance(model, Deformator):
-        state = {"params": model.vectors()[order], "told": told[order]}
-    else:
-        kept = model.state_dict()
-        state = {name: kept[name][order] for name in ("support", "weight", "width")}
-        state |= {name: kept[name] for name in ("frame", "mean")}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.cpu().contiguous() for name, value in state.items()}, out)
-    return out
+    def remember(self, numbers: Int[Tensor, " n"], right: Bool[Tensor, " n"]) -> None:
+        """Update the moving average of the accuracy."""
+        for number, correct in zip(numbers.tolist(), right.float().tolist(), strict=True):
+            self.accuracy[number] += 0.05 * (correct - self.accuracy[number])

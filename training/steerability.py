@@ -6,115 +6,89 @@ The picture of a moved latent is compared with the moved picture: no labels, and
 teacher. `directions/steerability.py` also has the answer in closed form, which small moves agree with.
 """
 
-import logging
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional
-from tqdm import tqdm
+from torch import Tensor, nn
 
-from backends.generators import Generator
-from backends.malloc import kept_heap
-from config import ConfigError
 from directions._stored import Stored, write
 from directions._transforms import NAMES, transformed
-from directions.steerability import Steerability
-from plugins import build
-from training.moves import components, resume, save
-from training.recipes import read
-
-log = logging.getLogger(__name__)
+from directions.steerability import Steerability as Source
+from training import Part
+from training._directions import DescentTrainer, basis, seen
 
 
-@dataclass
-class Recipe:
-    """The keys of the YAML file."""
+class Walks(nn.Module):
+    """A vector per transformation, in standard deviations along the components of W; all zero at first."""
 
-    generator: dict[str, Any]
-    folder: str  # of the checkpoint: a run continues from what it finds there
-    out: str  # the .safetensors file that `directions/steerability.py` reads
+    def __init__(self, basis: Float[Tensor, "k dim"], count: int) -> None:
+        super().__init__()
+        self.params = nn.Parameter(torch.zeros(count, len(basis), device=basis.device))
+
+
+@dataclass(kw_only=True)
+class Steerability(DescentTrainer):
+    """Writes what `directions/steerability.py` reads."""
+
     walks: list[str] = field(default_factory=lambda: ["zoom in", "shift right", "shift down", "brighter"])
     amount: float = 0.3  # largest transformation (see `directions/_transforms.py`), both ways
     strength: float = 3.0  # of the walk that shall reach it
-    maps: int = -1  # row after which maps are compared instead of pictures; -1 = pictures
+    maps: int = -1  # W+ layer after which feature maps are compared; -1 = pictures are
     pixels: int = 64  # side of the pictures that are compared
-    components: int = 64  # principal components of W that walks are made of
+    components: int = 64
     truncation: float = 0.7
     batch: int = 4
     steps: int = 500  # 0 = no training: the closed form of Spingarn et al. (ICLR 2021)
     rate: float = 0.02
-    every: int = 50
+    losses: dict[str, float] = field(default_factory=lambda: {"edit": 1.0})
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if unknown := [name for name in self.walks if name not in NAMES]:
+            raise ValueError(f"walks: {unknown[0]!r} is none; there are: {', '.join(NAMES)}")
 
-class Walks(torch.nn.Module):
-    """A vector per transformation, in standard deviations along the components of W; all zero at first."""
+    @cached_property
+    def basis(self) -> Float[Tensor, "k dim"]:
+        return basis(self.network, range(self.network.layers), self.components)
 
-    def __init__(self, count: int, components: int) -> None:
-        super().__init__()
-        self.params = torch.nn.Parameter(torch.zeros(count, components))
+    @cached_property
+    def model(self) -> Walks:
+        return Walks(self.basis, len(self.walks))
 
+    def models(self) -> dict[str, nn.Module]:
+        return {"walks": self.model}
 
-def run(config: str | Path, overrides: list[str] | None = None) -> Path:
-    """Trains, or goes on training, and writes the walks. Raises ConfigError."""
-    recipe = read(Recipe, Path(config), overrides)
-    if unknown := [name for name in recipe.walks if name not in NAMES]:
-        raise ConfigError(f"walks: {unknown[0]!r} is none; there are: {', '.join(NAMES)}")
-    generator = build(Generator, recipe.generator, "generator")
-    frame = components(generator, range(generator.layers), recipe.components)
-    walks = Walks(len(recipe.walks), len(frame)).to(frame.device)
-    optimizer = torch.optim.Adam(walks.parameters(), recipe.rate)
-    parts = {"walks": walks, "optimizer": optimizer}
-    checkpoint = Path(recipe.folder) / "steerability.pt"
-    first = resume(checkpoint, parts) if recipe.steps else 0
-    with kept_heap():
-        for step in tqdm(range(first, recipe.steps), "steerability", disable=None):
-            optimizer.zero_grad()
-            losses = [
-                loss(generator, recipe, k, walks.params[k] @ frame, step) for k in range(len(recipe.walks))
-            ]
-            torch.stack(losses).sum().backward()
-            optimizer.step()
-            if (step + 1) % recipe.every == 0 or step + 1 == recipe.steps:
-                told = zip(recipe.walks, losses, strict=True)
-                log.info("step %d: %s", step + 1, ", ".join(f"{name} {x.item():.3f}" for name, x in told))
-                save(checkpoint, parts, step + 1)
-    moves = walks.params.detach() @ frame if recipe.steps else closed(generator, recipe)
-    out = Path(recipe.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write(out, {name: Stored(move[None].cpu()) for name, move in zip(recipe.walks, moves, strict=True)})
-    return out
+    def parts(self) -> dict[str, Part]:
+        return super().parts() if self.steps else {}
 
+    def terms(self, share: int) -> dict[str, Tensor]:
+        walks = self.model.params @ self.basis
+        errors = {name: self.error(i, walks[i], share) for i, name in enumerate(self.walks)}
+        return {"edit": torch.stack(list(errors.values())).sum(), **errors}
 
-def closed(generator: Generator, recipe: Recipe) -> Float[Tensor, "walks dim"]:
-    """The moves of the source itself, to be kept in a file: they take a minute for large generators."""
-    source = Steerability(maps=recipe.maps, basis=recipe.components, pixels=recipe.pixels)
-    start = generator.mean()
-    return torch.stack([source.find(generator, name).step(start)[0, 0] for name in recipe.walks])
+    def error(self, number: int, walk: Float[Tensor, " dim"], share: int) -> Float[Tensor, ""]:
+        """Equation 2 of the paper, relative to no walk: 1 = it does nothing, 0 = all that is wanted."""
+        source = torch.Generator().manual_seed(share * len(self.walks) + number)
+        amount = 2 * float(torch.rand((), generator=source)) - 1  # one for the batch, from -1 to 1
+        seeds = [share * self.batch + i for i in range(self.batch)]
+        latents = self.network.sample(seeds, self.truncation)
+        with torch.no_grad():
+            before = seen(self.network, latents, self.maps, self.pixels)
+            wanted, mask = transformed(self.walks[number], before, amount * self.amount)
+        after = seen(self.network, latents + amount * self.strength * walk, self.maps, self.pixels)
+        nothing = (mask * (before - wanted)).square().sum().clamp(min=1e-12)
+        return (mask * (after - wanted)).square().sum() / nothing
 
-
-def loss(
-    generator: Generator, recipe: Recipe, number: int, walk: Float[Tensor, " dim"], step: int
-) -> Float[Tensor, ""]:
-    """Equation 2 of the paper, relative to no walk: 1 = it does nothing, 0 = it does all that is wanted."""
-    source = torch.Generator().manual_seed(step * len(recipe.walks) + number)
-    share = 2 * float(torch.rand((), generator=source)) - 1  # one amount for the batch, from -1 to 1
-    latents = generator.sample([step * recipe.batch + i for i in range(recipe.batch)], recipe.truncation)
-    with torch.no_grad():
-        before = seen(generator, recipe, latents)
-        wanted, mask = transformed(recipe.walks[number], before, share * recipe.amount)
-    after = seen(generator, recipe, latents + share * recipe.strength * walk)
-    nothing = (mask * (before - wanted)).square().sum().clamp(min=1e-12)
-    return (mask * (after - wanted)).square().sum() / nothing
-
-
-def seen(
-    generator: Generator, recipe: Recipe, latents: Float[Tensor, "n layers dim"]
-) -> Float[Tensor, "n channels side side"]:
-    """Small pictures, or the maps of a layer."""
-    if recipe.maps >= 0:
-        return generator.activations(latents, recipe.maps)
-    return functional.interpolate(generator.synthesize(latents), size=(recipe.pixels,) * 2, mode="area")
+    def export(self) -> None:
+        """The walks that were learnt, or those in closed form: they take a minute for large generators."""
+        if self.steps:
+            walks = self.model.params.detach() @ self.basis
+        else:
+            source = Source(maps=self.maps, basis=self.components, pixels=self.pixels)
+            start = self.network.mean()
+            steps = [source.find(self.network, name).step(start) for name in self.walks]
+            walks = torch.cat(steps)[:, 0]
+        named = zip(self.walks, walks, strict=True)
+        write(self.result, {name: Stored(walk[None].cpu()) for name, walk in named})

@@ -1,28 +1,24 @@
 """Faces framed as in FFHQ: dlib finds them and their landmarks, `_framing` cuts the frame out.
 
 Detector: histograms of oriented gradients (Dalal & Triggs, CVPR 2005), then, for what it misses, turned and
-enlarged copies and a convolutional network (King, "Max-margin object detection", 2015). Landmarks: an
-ensemble of regression trees (Kazemi & Sullivan, CVPR 2014).
+enlarged copies and a convolutional network (King, "Max-margin object detection", 2015).
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from threading import RLock
 from typing import Any
 
-import dlib
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
-from backends import weights
+from backends import face_landmarks, weights
 from backends.aligners import Aligner, Subject
 from backends.aligners._framing import Point, Square, cut, of_face, sample
-
-LOCK = RLock()  # dlib's detectors keep scratch memory between calls: one thread at a time
+from backends.face_landmarks import LOCK, dlib
 
 COPY, TURNED_COPY, NETWORK_COPY = 1536, 960, 400  # longest side of the copies that are searched for faces of
 # 80 pixels or more; the network takes 9 microseconds a pixel, the gradients 0.14
@@ -141,23 +137,16 @@ class Landmarks(Aligner):
         x, y = box.axis
         chip = Square(box.center, (x / CHIP_FACE, y / CHIP_FACE))
         low, high = round(CHIP * (1 - CHIP_FACE) / 2), round(CHIP * (1 + CHIP_FACE) / 2)
-        pixels, face = np.asarray(sample(photo, chip, CHIP)), _rectangle(low, high)
-        with LOCK:
-            shape = self._predictor(pixels, face)
-        points = np.array([(p.x + 0.5, p.y + 0.5) for p in shape.parts()])
+        points = face_landmarks.read(sample(photo, chip, CHIP), (low, low, high, high), self.points)
         return chip.to_photo(points / CHIP)
 
     @cached_property
     def _detector(self) -> Any:
-        return dlib.get_frontal_face_detector()  # type: ignore[attr-defined]
+        return dlib.get_frontal_face_detector()
 
     @cached_property
     def _second_detector(self) -> Any:
-        return dlib.cnn_face_detection_model_v1(str(weights.path("face_detector")))  # type: ignore[attr-defined]
-
-    @cached_property
-    def _predictor(self) -> Any:
-        return dlib.shape_predictor(str(weights.path(f"face_landmarks_{self.points}")))  # type: ignore[attr-defined]
+        return dlib.cnn_face_detection_model_v1(str(weights.path("face_detector")))
 
 
 def _copy(photo: Image.Image, longest: int, enlarge: int) -> tuple[Image.Image, Point]:
@@ -175,10 +164,6 @@ def _distinct(boxes: list[Square]) -> list[Square]:
         if all(math.dist(box.center, one.center) > max(box.side, one.side) / 2 for one in kept):
             kept.append(box)
     return kept
-
-
-def _rectangle(low: int, high: int) -> Any:
-    return dlib.rectangle(low, low, high - 1, high - 1)  # type: ignore[attr-defined]
 
 
 def _square(box: Any, lean: float = 0.0) -> Square:

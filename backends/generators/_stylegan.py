@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from torch import Tensor
 
-from backends import cache, checkpoints, weights
+from backends import weights
 from backends.generators._network import NetworkGenerator
-
-SUFFIXES = (".pt", ".pth", ".pkl", ".bin", ".safetensors", ".ckpt", ".tar")
 
 
 @dataclass
@@ -20,17 +17,11 @@ class StyleGAN(NetworkGenerator):
     truncation: float = 0.7
 
     def required(self) -> list[str]:
-        return [] if self._file else [self.weights]
-
-    @cached_property
-    def _file(self) -> Path | None:
-        """The user's own checkpoint; None if `weights` is a name of the manifest."""
-        file = Path(self.weights).expanduser()
-        return file if file.suffix.lower() in SUFFIXES else None
+        return [] if weights.own(self.weights) else [self.weights]
 
     def _state(self, plugin: str) -> dict[str, Tensor]:
         """Raises CheckpointError or WeightsError."""
-        return checkpoints.load(self._file, plugin) if self._file else weights.state(self.weights)
+        return weights.state(self.weights, plugin)
 
     @property
     def size(self) -> int:
@@ -50,4 +41,4 @@ class StyleGAN(NetworkGenerator):
 
     @cached_property
     def _published(self) -> str:
-        return cache.digest(self._file.absolute()) if self._file else weights.fingerprint(self.weights)
+        return weights.fingerprint(self.weights)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,6 @@ from backends.networks import encoders
 from config import ConfigError
 
 SIZE = 256  # side of what every public encoder reads, pixels
-SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors")
 
 
 @dataclass
@@ -37,20 +35,13 @@ class Encoder(Inverter):
             raise ValueError(f"passes must be at least 1, it is {self.passes}")
 
     def required(self) -> list[str]:
-        return [] if self._file else [self.weights]
-
-    @cached_property
-    def _file(self) -> Path | None:
-        """The user's own checkpoint; None if `weights` is a name of the manifest."""
-        file = Path(self.weights).expanduser()
-        return file if file.suffix.lower() in SUFFIXES else None
+        return [] if weights.own(self.weights) else [self.weights]
 
     @cached_property
     def _parts(self) -> tuple[nn.Module, Float[Tensor, "1 rows dim"] | None]:
         """The network, and the latent that it counts from. Raises ConfigError or WeightsError."""
         try:
-            file = self._file
-            state = checkpoints.load(file, encoders.PLUGIN) if file else weights.state(self.weights)
+            state = weights.state(self.weights, encoders.PLUGIN)
         except checkpoints.CheckpointError as error:
             raise ConfigError(f"the encoder cannot be used: {error}") from error
         average = state.pop("latent_avg", None)
@@ -84,7 +75,7 @@ class Encoder(Inverter):
             )
 
 
-def _driving(latents: Latents, generator: Generator) -> Latents:
+def _driving(latents: Float[Tensor, "n _ dim"], generator: Generator) -> Latents:
     adapted = layer_map.adapted(latents, generator.layers)
     assert adapted is not None  # `_check` has seen the number of rows
     return adapted

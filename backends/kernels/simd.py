@@ -100,25 +100,18 @@ def zero(typingctx):
     return _vector(), lambda context, builder, signature, args: ir.Constant(VECTOR, [0.0] * WIDTH)
 
 
-@intrinsic
-@no_type_check
-def add(typingctx, a, b):
-    """a + b."""
-    return _vector(a, b), lambda context, builder, signature, args: builder.fadd(*args)
+def _arithmetic(instruction: str) -> Any:
+    """A numba function of two vectors."""
+
+    @intrinsic
+    @no_type_check
+    def apply(typingctx, a, b):
+        return _vector(a, b), lambda context, builder, signature, args: getattr(builder, instruction)(*args)
+
+    return apply
 
 
-@intrinsic
-@no_type_check
-def sub(typingctx, a, b):
-    """a - b."""
-    return _vector(a, b), lambda context, builder, signature, args: builder.fsub(*args)
-
-
-@intrinsic
-@no_type_check
-def mul(typingctx, a, b):
-    """a * b."""
-    return _vector(a, b), lambda context, builder, signature, args: builder.fmul(*args)
+add, sub, mul = map(_arithmetic, ("fadd", "fsub", "fmul"))
 
 
 @intrinsic

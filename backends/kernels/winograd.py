@@ -16,9 +16,9 @@ from backends.kernels.simd import COLUMNS, WIDTH
 from backends.kernels.threads import Array, Memory, Scratch, flat, together
 from backends.kernels.winograd_loops import Activation, Colours, Kernels, Place, Tiles
 
-BLOCK_BYTES = 600 << 10  # of the transformed tiles that a thread has at hand: they stay in a core's own cache
-AT_ONCE = 2  # from so many outputs a tile on kernels take longer to fetch than tiles: they are fetched once
-OUTPUTS = 256  # channels that a thread finishes at a time, at most, where kernels are fetched once
+BLOCK_BYTES = (
+    600 << 10
+)  # of the transformed tiles that a thread has at hand: they stay in its core's own cache
 TILES = 32  # in a block at least; all sides are powers of two, so that blocks are parts of rows or whole rows
 SIDES = (16, 32, 64, 128, 256, 512, 1024)
 _scratch = Scratch()
@@ -79,38 +79,7 @@ class Convolution:
     def __call__(
         self, x: Maps, scales: Array, after: Activation, out: Maps | None, colours: Colours | None = None
     ) -> None:
-        """after(conv(x * scales)) into `out`, and its colours; without `out` only these."""
-        if out and not colours and AT_ONCE * self.kernels.outputs >= (x.side // 4) ** 2:
-            self._at_once(x, scales, after, out)
-        else:
-            self._in_blocks(x, scales, after, out, colours)
-
-    def _at_once(self, x: Maps, scales: Array, after: Activation, out: Maps) -> None:
-        """All tiles, then some outputs after the other: each kernel is fetched once."""
-        kernels, width = self.kernels, x.side // 4
-        tiles, step = width**2, max(width, TILES // 2)
-        v = _scratch.first(loops.floats(kernels.inputs, tiles))
-
-        def entered(first: int) -> None:
-            some = Tiles(width, first, step)
-            loops.enter(x.border, scales, kernels.inputs, some, first, tiles, v)
-
-        each = kernels.outputs // COLUMNS // torch.get_num_threads() * COLUMNS
-        each = min(max(each, COLUMNS), OUTPUTS)
-
-        def finished(begin: int) -> None:
-            end = min(begin + each, kernels.outputs)
-            m = _scratch.second(loops.floats(end - begin, tiles))
-            loops.multiply(v, kernels, begin, end, tiles, m)
-            loops.leave(m, kernels, after, begin, end, Tiles(width, 0, tiles), tiles, out.place)
-
-        together(entered, range(0, tiles, step))
-        together(finished, range(0, kernels.outputs, each))
-
-    def _in_blocks(
-        self, x: Maps, scales: Array, after: Activation, out: Maps | None, colours: Colours | None
-    ) -> None:
-        """A few tiles from beginning to end, in the cache."""
+        """leaky_relu(conv(x * scales) * gains + bias + noise) into `out`, and its colours; or only these."""
         kernels, width = self.kernels, x.side // 4
         count = TILES
         while 2 * count * 36 * 4 * (kernels.inputs + kernels.outputs) <= BLOCK_BYTES:

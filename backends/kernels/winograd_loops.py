@@ -78,37 +78,37 @@ class Colours(NamedTuple):
 
 @compiled
 @no_type_check
-def enter(x: Any, scales: Any, inputs: int, tiles: Any, at: int, room: int, v: Any) -> None:
-    """Tiles of x * scales, transformed, to tiles at, at + 1, ... of the `room` tiles of `v`.
+def enter(x: Any, scales: Any, inputs: int, tiles: Any, v: Any) -> None:
+    """The tiles of x * scales, transformed: 36 matrices (group of inputs, tile, channel of the group).
 
-    `v` holds 36 matrices (group of inputs, tile, channel of the group). There is space for one tile more, as
-    at steps of a power of two all groups would share one set of the cache, and SKEW for the same reason.
+    There is space for one tile more, as at steps of a power of two all groups would share one set of the
+    cache, and SKEW for the same reason.
     """
-    step = inputs * (room + 1) + SKEW
+    step = inputs * (tiles.count + 1) + SKEW
     for i in range(tiles.count):
         y, column = (tiles.first + i) // tiles.width, (tiles.first + i) % tiles.width
         for g in range(inputs // WIDTH):
             source = x.start + 4 * y * x.row + g * x.group + 4 * column * WIDTH
-            target = (g * (room + 1) + at + i) * WIDTH
+            target = (g * (tiles.count + 1) + i) * WIDTH
             _enter(x.data, source, x.row, scales, g * WIDTH, v, target, step)
 
 
 @compiled
 @no_type_check
-def multiply(v: Any, kernels: Any, begin: int, end: int, room: int, m: Any) -> None:
-    """Outputs begin ... end - 1 of all matrices' products with the kernels, to `m`."""
-    inputs, group = kernels.inputs, (room + 1) * WIDTH
-    v_step, m_step = inputs * (room + 1) + SKEW, (end - begin) * (room + 1) + SKEW
+def multiply(v: Any, kernels: Any, count: int, m: Any) -> None:
+    """All matrices times their kernels."""
+    inputs, outputs, group = kernels.inputs, kernels.outputs, (count + 1) * WIDTH
+    v_step, m_step = inputs * (count + 1) + SKEW, outputs * (count + 1) + SKEW
     for k in range(POINTS):
-        for panel in range(begin, end, COLUMNS):
+        for panel in range(0, outputs, COLUMNS):
             for depth in range(0, inputs, DEPTH):
                 groups = min(DEPTH, inputs - depth) // WIDTH
-                for i in range(0, room, ROWS):
+                for i in range(0, count, ROWS):
                     arguments = (
                         v, k * v_step + depth // WIDTH * group + i * WIDTH, group, groups,
-                        kernels.data, (k * kernels.outputs + panel) * inputs + depth * COLUMNS,
+                        kernels.data, (k * outputs + panel) * inputs + depth * COLUMNS,
                         kernels.zeros, 0, kernels.zeros, 0,
-                        m, k * m_step + (panel - begin) * (room + 1) + i * WIDTH, WIDTH, group,
+                        m, k * m_step + panel * (count + 1) + i * WIDTH, WIDTH, group,
                     )  # fmt: skip
                     if depth:
                         _product_more(*arguments)
@@ -118,18 +118,18 @@ def multiply(v: Any, kernels: Any, begin: int, end: int, room: int, m: Any) -> N
 
 @compiled
 @no_type_check
-def leave(m: Any, kernels: Any, after: Any, begin: int, end: int, tiles: Any, room: int, out: Any) -> None:
-    """Outputs begin ... end - 1 of the tiles, transformed back and activated, to their pixels."""
-    factor = kernels.factor
-    channels = kernels.outputs // factor**2
-    size, m_step = 4 * factor, (end - begin) * (room + 1) + SKEW
+def leave(m: Any, kernels: Any, after: Any, tiles: Any, out: Any) -> None:
+    """The tiles, transformed back and activated, to their pixels."""
+    factor, outputs = kernels.factor, kernels.outputs
+    channels, size = outputs // factor**2, 4 * factor
+    m_step = outputs * (tiles.count + 1) + SKEW
     for i in range(tiles.count):
         y, column = (tiles.first + i) // tiles.width, (tiles.first + i) % tiles.width
-        for g in range(begin // WIDTH, end // WIDTH):
+        for g in range(outputs // WIDTH):
             phase, c = g * WIDTH // channels, g * WIDTH % channels
             row, pixel = size * y + phase // 2, size * column + phase % 2
             arguments = (
-                m, (g * WIDTH - begin) * (room + 1) + i * WIDTH, m_step, after.gains, c, after.bias, c,
+                m, (g * (tiles.count + 1) + i) * WIDTH, m_step, after.gains, c, after.bias, c,
                 after.noise, row * after.side + pixel, after.side,
                 out.data, out.start + row * out.row + c // WIDTH * out.group + pixel * WIDTH, out.row,
             )  # fmt: skip
@@ -142,15 +142,15 @@ def leave(m: Any, kernels: Any, after: Any, begin: int, end: int, tiles: Any, ro
 @compiled
 @no_type_check
 def convolve(x: Any, scales: Any, kernels: Any, after: Any, tiles: Any, v: Any, m: Any, out: Any) -> None:
-    """All three steps for a few tiles, in the cache."""
-    enter(x, scales, kernels.inputs, tiles, 0, tiles.count, v)
-    multiply(v, kernels, 0, kernels.outputs, tiles.count, m)
-    leave(m, kernels, after, 0, kernels.outputs, tiles, tiles.count, out)
+    """leaky_relu(conv(x * scales) * gains + bias + noise) of a few tiles; `v` and `m` stay in the cache."""
+    enter(x, scales, kernels.inputs, tiles, v)
+    multiply(v, kernels, tiles.count, m)
+    leave(m, kernels, after, tiles, out)
 
 
-def floats(channels: int, room: int) -> int:
-    """Size of `v` or `m`."""
-    return POINTS * ((room + 1) * channels + SKEW)
+def floats(channels: int, count: int) -> int:
+    """Size of `v` or `m` for `count` tiles."""
+    return POINTS * ((count + 1) * channels + SKEW)
 
 
 @compiled

@@ -115,20 +115,26 @@ class PyramidEncoder(nn.Module):
         """
         state = {key: value for key, value in state.items() if key != "latent_avg"}
         deltas = bool(state.pop("deltas", True))
-        stem = state["input_layer.0.weight"]
-        firsts = [sum(UNITS[:stage]) for stage in range(4)]  # first unit of each stage
-        widths = [len(stem), *(len(state[f"body.{i}.res_layer.1.weight"]) for i in firsts)]
-        hidden = [len(state[f"body.{i}.res_layer.5.fc1.weight"]) for i in firsts]
         rows = sum(key.startswith("styles.") and key.endswith(".linear.weight") for key in state)
         halvings = [
             sum(key.startswith(f"styles.{i}.convs.") and key.endswith(".weight") for key in state)
             for i in range(rows)
         ]
-        dim = len(state["styles.0.linear.weight"])
-        with torch.device("meta"):  # the numbers come from the file: none are drawn, none copied
-            network = cls(widths, hidden, halvings, dim, stem.shape[1], deltas)
+        network = cls.shaped(state, halvings, len(state["styles.0.linear.weight"]), deltas)
         network.load_state_dict(state, assign=True)
         return network.requires_grad_(False).eval()
+
+    @classmethod
+    def shaped(
+        cls, state: dict[str, Tensor], halvings: list[int], dim: int, deltas: bool
+    ) -> "PyramidEncoder":
+        """An encoder without numbers, with the trunk that the state has. Raises KeyError."""
+        stem = state["input_layer.0.weight"]
+        firsts = [sum(UNITS[:stage]) for stage in range(4)]  # first unit of each stage
+        widths = [len(stem), *(len(state[f"body.{i}.res_layer.1.weight"]) for i in firsts)]
+        hidden = [len(state[f"body.{i}.res_layer.5.fc1.weight"]) for i in firsts]
+        with torch.device("meta"):  # the numbers come from the file: none are drawn, none copied
+            return cls(widths, hidden, halvings, dim, stem.shape[1], deltas)
 
     def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
         """W+ (or what has to be added to the average of W) of pictures in [-1, 1]."""
@@ -147,3 +153,30 @@ class PyramidEncoder(nn.Module):
 
 def _enlarged(x: Float[Tensor, "n channels _ _"], like: Tensor) -> Float[Tensor, "n channels _ _"]:
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)
+
+
+class SingleStyleEncoder(nn.Module):
+    """pSp's SingleStyleCodeEncoder: the trunk, its last map averaged, one w for all layers (`rows` = 1)."""
+
+    rows = 1
+
+    def __init__(self, pyramid: PyramidEncoder, inputs: int) -> None:
+        """`pyramid`: whose trunk is taken, which ends in `inputs` channels."""
+        super().__init__()
+        self.channels, self.dim = pyramid.channels, pyramid.dim
+        self.input_layer, self.body = pyramid.input_layer, pyramid.body
+        self.linear = Equalized(inputs, pyramid.dim)
+
+    @classmethod
+    def load(cls, state: dict[str, Tensor]) -> "SingleStyleEncoder":
+        """The encoder with these weights; the rest as in `PyramidEncoder.load`."""
+        state = {key: value for key, value in state.items() if key not in ("latent_avg", "deltas")}
+        dim, inputs = state["linear.weight"].shape
+        with torch.device("meta"):
+            network = cls(PyramidEncoder.shaped(state, [0], dim, False), inputs)
+        network.load_state_dict(state, assign=True)
+        return network.requires_grad_(False).eval()
+
+    def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
+        """W+ of one layer (or what has to be added to the average of W) of pictures in [-1, 1]."""
+        return self.linear(self.body(self.input_layer(x)).mean((2, 3)))[:, None]

@@ -6,7 +6,7 @@ Batch norms are folded into the convolutions while loading: in a frozen network 
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,36 @@ def scaled(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * target else rounded
 
 
+class _Strided(torch.autograd.Function):
+    """A frozen depthwise convolution with a stride, whose gradient is computed in float32.
+
+    On processors the gradient in bfloat16 takes twenty times as long: most of the time of a training step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.sides, ctx.dtype, ctx.stride = x.shape[2:], x.dtype, stride
+        return F.conv2d(x, weight, bias, stride, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        [weight], [gradient] = ctx.saved_tensors, gradients
+        kernel = weight.shape[2:]
+        left = [
+            side - (n - 1) * ctx.stride - k
+            for side, n, k in zip(ctx.sides, gradient.shape[2:], kernel, strict=True)
+        ]
+        gradient = F.conv_transpose2d(
+            gradient.float(),
+            weight.float(),
+            stride=ctx.stride,
+            output_padding=left,
+            groups=len(weight),
+        )
+        return gradient.to(ctx.dtype), None, None, None
+
+
 class Convolution(nn.Module):
     """A convolution with TensorFlow's SAME padding, which for stride 2 puts the odd pixel at the end."""
 
@@ -60,11 +90,18 @@ class Convolution(nn.Module):
     def forward(self, x: Float[Tensor, "n inputs rows columns"]) -> Float[Tensor, "n outputs _ _"]:
         if self.stride == 1:
             return F.conv2d(x, self.weight, self.bias, padding=self.kernel // 2, groups=self.groups)
+        x = F.pad(x, self._pads(x))
+        if self.groups > 1 and x.requires_grad and not self.weight.requires_grad:
+            return _Strided.apply(x, self.weight, self.bias, self.stride)  # type: ignore[return-value]
+        return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+
+    def _pads(self, x: Tensor) -> list[int]:
+        """Left, right, top and bottom."""
         pads = []
         for side in (x.shape[3], x.shape[2]):
             total = max((math.ceil(side / self.stride) - 1) * self.stride + self.kernel - side, 0)
             pads += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, groups=self.groups)
+        return pads
 
 
 class Block(nn.Module):

@@ -1,7 +1,7 @@
 """The linear encoder: principal components of small pictures -> the first entries of z.
 
-Generators made by `training/` learn to draw each photograph from the z that this encoder gives it
-(`training/encoder.py` says where its numbers come from).
+Generators made by `training/gan.py` learn to reconstruct each photograph from the z that this encoder gives
+it (`training/_pca_encoder.py` says where its numbers come from).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ MOST = 256  # components
 
 
 class LinearEncoder(nn.Module):
-    """What a photograph tells of z; the entries it does not tell anything about have mean 0, deviation 1."""
+    """z given a photograph; entries that it says nothing about have mean 0 and standard deviation 1."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class LinearEncoder(nn.Module):
         self.register_buffer("deviation", torch.ones(dim))  # of z, given the photograph
 
     def forward(self, photographs: Images) -> tuple[Float[Tensor, "n dim"], Float[Tensor, " dim"]]:
-        """Mean and deviation of z."""
+        """Mean and standard deviation of z."""
         mean = (small(photographs) - self.middle) @ self.basis.T
         return F.pad(mean, (0, len(self.deviation) - mean.shape[1])), self.deviation
 

@@ -1,0 +1,264 @@
+"""Reads other people's pickles without executing anything: each name in them stands for an inert object.
+
+A pickle is a program that imports and calls what it names. Python's unpickler runs it, but here the names
+lead to stand-ins only: a few build tensors, arrays and dicts, the others record what the file says of an
+object.
+
+`torch.load(weights_only=True)` is as safe, but stops at the first name that it does not know (an
+`argparse.Namespace` of training options), and reads neither NVIDIA's nor TensorFlow's pickles.
+"""
+
+import math
+import pickle
+import re
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backends.checkpoints.objects import Array, CheckpointError, Dict, Dtype, Inert, Opaque, Storage
+from backends.checkpoints.scan import scan
+
+NAMES = 1_000  # of classes and functions; a checkpoint has about 20
+SPARE = 64 << 20  # bytes that tensors may have beyond twice the size of the file
+
+
+def read(
+    stream: Any,
+    size: int,
+    persistent: Callable[[Any], Any] | None = None,
+    nested: Callable[[bytes], Storage] | None = None,
+) -> Any:
+    """The object of the pickle at the position of `stream`, which is left behind it.
+
+    `size` is that of the whole file; `persistent(identifier)` answers PyTorch's references to storages, and
+    `nested(data)` reads the checkpoints inside a pickle. Raises CheckpointError saying what is wrong.
+    """
+    start = stream.tell()
+    try:
+        scan(stream)
+        stream.seek(start)
+        return Reader(stream, size, persistent, nested).load()
+    except CheckpointError:
+        raise
+    except (pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CheckpointError(f"a pickle that is cut off or damaged ({str(error)[:200]})") from error
+    except Exception as error:  # whatever else objects do that are used as what they are not
+        raise CheckpointError(f"a damaged pickle ({type(error).__name__})") from error
+
+
+class Reader(pickle.Unpickler):
+    """Python's unpickler with a closed world of names; arguments as those of `read`."""
+
+    def __init__(
+        self,
+        stream: Any,
+        size: int,
+        persistent: Callable[[Any], Any] | None,
+        nested: Callable[[bytes], Storage] | None,
+    ) -> None:
+        super().__init__(stream, encoding="latin1")
+        self.persistent, self.nested = persistent, nested
+        self.room = 2 * size + SPARE  # bytes of all tensors together: many can be views of a few numbers
+        self.names: dict[str, type] = {}
+        self.once: dict[int, tuple[Any, Any]] = {}  # id of an argument -> it, and the answer
+
+    def find_class(self, module: str, name: str) -> type:
+        """A stand-in; it is a class of its own in every file, so that nothing outlasts the file."""
+        path = f"{module}.{name}"
+        if path not in self.names:
+            if len(path) > 300 or len(self.names) >= NAMES:
+                raise CheckpointError("a name that is no name, or too many of them")
+            known = KNOWN.get(path.replace("numpy._core.", "numpy.core."))
+            # OrderedDict, NVIDIA's EasyDict, defaultdict, ...; but not torch's modules of that name
+            if known is None and re.search(r"(?<!Module)(?<!Parameter)[dD]ict$", path):
+                known = _dict
+            if known is None:
+                self.names[path] = type("Opaque", (Opaque,), {"path": path})
+            else:
+                self.names[path] = type("Known", (Inert,), {"__new__": self._calling(known)})
+        return self.names[path]
+
+    def _calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        reader = weakref.proxy(
+            self
+        )  # or all that the file holds would live until the next garbage collection
+        return lambda cls, *arguments: function(reader, *arguments)
+
+    def persistent_load(self, pid: Any) -> Any:
+        if self.persistent is None:
+            raise CheckpointError("the pickle refers to data outside itself")
+        return self.persistent(pid)
+
+    def spend(self, size: int) -> None:
+        """Counts bytes that the content will need. Raises CheckpointError when they are too many."""
+        self.room -= size
+        if self.room < 0:
+            raise CheckpointError("objects that are larger together than the file: made to exhaust memory")
+
+    def kept(self, argument: Any, function: Callable[[Any], Any]) -> Any:
+        """`function(argument)`, computed once: the same bytes can be asked for again and again."""
+        if id(argument) not in self.once:
+            self.once[id(argument)] = argument, function(argument)
+        return self.once[id(argument)][1]
+
+    def numbers(self, data: Any, dtype: Any, shape: Any, fortran: bool) -> Callable[[], Tensor]:
+        """What makes the tensor of a NumPy array. Raises CheckpointError."""
+        data = _bytes(self, data)
+        if not isinstance(dtype, Dtype) or not isinstance(data, bytes | bytearray) or not _sizes(shape):
+            raise CheckpointError("a NumPy array of something else than numbers")
+        kind = dtype.numpy()
+        if math.prod(shape) * kind.itemsize != len(data):
+            raise CheckpointError(f"a NumPy array of shape {shape} in {len(data):,} bytes")
+        self.spend(math.prod(shape) * max(kind.itemsize, 4))
+        array = np.ndarray(shape, kind, data, order="F" if fortran else "C")
+        # torch knows no large unsigned and no foreign byte order, and may not write into a file
+        target = np.int64 if kind.kind == "u" and kind.itemsize > 1 else kind.newbyteorder("=")
+        return lambda: torch.from_numpy(array.astype(target))
+
+
+def storage_type(name: Any) -> torch.dtype:
+    """The type of the numbers of `torch.FloatStorage`, `torch.cuda.FloatStorage` and so on."""
+    kind = _path(name).rpartition(".")[2]
+    if kind not in STORAGES:
+        raise CheckpointError(f"a tensor of kind {kind[:60]!r}; there are: {', '.join(STORAGES)}")
+    return STORAGES[kind]
+
+
+STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
+
+
+def _path(name: Any) -> str:
+    return name.path if isinstance(name, type) and issubclass(name, Opaque) else ""
+
+
+def _sizes(*groups: Any) -> bool:
+    """Whether these are short tuples of sizes; anything else could be a bomb when printed or multiplied."""
+    return all(
+        isinstance(group, tuple) and len(group) <= 8 and all(type(n) is int and 0 <= n < 2**48 for n in group)
+        for group in groups
+    )
+
+
+def _dict(reader: Reader, items: Any = (), *_: Any) -> Dict:
+    made = Dict()
+    pairs = list(items.items()) if isinstance(items, dict) else items
+    if isinstance(pairs, list | tuple):  # otherwise it is the factory of a defaultdict
+        reader.spend(100 * len(pairs))
+        for pair in pairs:
+            if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str | int):
+                raise CheckpointError("a dict of something else than names and values")
+            made[pair[0]] = pair[1]
+    return made
+
+
+def _tensor(reader: Reader, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
+    if not isinstance(storage, Storage):
+        raise CheckpointError("a tensor without a storage")
+    return _view(reader, storage, storage.dtype, offset, size, stride)
+
+
+def _typed(
+    reader: Reader,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    grad: Any,
+    hooks: Any,
+    kind: Any,
+    *_: Any,
+) -> Array:
+    """Version 3: an untyped storage, and the type beside it."""
+    dtype = {str(dtype): dtype for dtype in STORAGES.values()}.get(_path(kind))
+    if dtype is None or not isinstance(storage, Storage) or storage.dtype != torch.uint8:
+        raise CheckpointError("a tensor of a type that is not read")
+    return _view(reader, storage, dtype, offset, size, stride)
+
+
+def _view(reader: Reader, storage: Storage, dtype: torch.dtype, offset: Any, size: Any, stride: Any) -> Array:
+    """A view of the storage, after a check that it stays inside."""
+    if not _sizes((offset,), size, stride) or len(size) != len(stride):
+        raise CheckpointError("a tensor with an impossible shape")
+    there, rest = divmod(storage.count * storage.dtype.itemsize, dtype.itemsize)
+    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+    if rest or (math.prod(size) and last >= there):
+        raise CheckpointError(
+            f"a tensor of shape {size} in a storage of {there:,} numbers: the file is cut off or made to "
+            "exhaust memory"
+        )
+    reader.spend(math.prod(size) * max(dtype.itemsize, 4))  # also of a view that repeats a number (stride 0)
+
+    def make() -> Tensor:
+        assert storage.data is not None  # whoever answers references to storages sees to that
+        return torch.as_strided(storage.data.view(dtype), size, stride, offset)
+
+    return Array(make)
+
+
+def _parameter(reader: Reader, data: Any, *_: Any) -> Array:
+    if not isinstance(data, Array):
+        raise CheckpointError("a parameter that is no tensor")
+    return data
+
+
+def _from_type(reader: Reader, function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
+    if function not in reader.names.values() or not isinstance(arguments, tuple):
+        raise CheckpointError("a tensor of a type that is not read")
+    return function(*arguments)
+
+
+def _from_bytes(reader: Reader, data: Any) -> Storage:
+    """A storage as a checkpoint of its own: how plain `pickle` writes tensors."""
+    if reader.nested is None:
+        raise CheckpointError("a checkpoint nested in a checkpoint calls for more than its data")
+    return reader.kept(_bytes(reader, data), reader.nested)
+
+
+def _bytes(reader: Reader, text: Any = b"", *_: Any) -> Any:
+    """Bytes, which protocol 2 writes as text."""
+    return reader.kept(text, lambda text: text.encode("latin1")) if isinstance(text, str) else text
+
+
+def _scalar(reader: Reader, dtype: Any, data: Any = b"") -> Any:
+    return reader.numbers(data, dtype, (), False)().item()
+
+
+def _frombuffer(reader: Reader, data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
+    return Array(reader.numbers(data, dtype, shape, order == "F"))
+
+
+def _dtype(reader: Reader, code: Any = "", *_: Any) -> Dtype:
+    return Dtype(code if isinstance(code, str) else "")
+
+
+KNOWN: dict[str, Callable[..., Any]] = {
+    "_codecs.encode": _bytes,
+    "builtins.bytearray": _bytes,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _typed,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.storage._load_from_bytes": _from_bytes,
+    "numpy.core.multiarray._reconstruct": lambda reader, *_: Array(fill=reader.numbers),
+    "numpy.core.multiarray.scalar": _scalar,
+    "numpy.core.numeric._frombuffer": _frombuffer,
+    "numpy.dtype": _dtype,
+}

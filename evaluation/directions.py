@@ -1,0 +1,97 @@
+"""`python cli.py evaluate directions`: measures sources on the same samples, writes tables, keeps names."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from config import ConfigError
+from directions import Direction, DirectionSource
+from editor import Editor
+from evaluation import naming, tables
+from evaluation.effects import Measure, measured
+from evaluation.settings import Evaluation
+from evaluation.tables import Row, Summary
+from plugins import build
+
+log = logging.getLogger(__name__)
+
+
+def sources(editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = ()) -> dict[str, DirectionSource]:
+    """The domain's sources, and those that the evaluation compares them with; or those that are wanted.
+
+    Raises ConfigError for a wanted one that does not exist.
+    """
+    others = {
+        label: build(DirectionSource, settings, f"sources: {label}")
+        for label, settings in evaluation.sources.items()
+        if label not in editor.sources
+    }
+    found = {label: editor.source(label) for label in editor.sources} | others
+    if unknown := [label for label in wanted if label not in found]:
+        raise ConfigError(f"no source is called {unknown[0]!r}; there are: {', '.join(found)}")
+    return {label: found[label] for label in wanted or found}
+
+
+def promising(
+    editor: Editor, evaluation: Evaluation, wanted: Sequence[str] = (), count: int | None = None
+) -> dict[str, Direction]:
+    """Directions with names of their own, of the page's sources or of those that are wanted.
+
+    Sources that are only compared with have directions of the same names, which are not on the page.
+    """
+    chosen = list(sources(editor, evaluation, wanted or list(editor.sources)).values())
+    listed = [d for source in reversed(chosen) for d in source.directions(editor.generator)[:count]]
+    return {d.name: d for d in listed if not d.name[-1].isdecimal()}  # "SeFa 1" has a number, no name
+
+
+def report(
+    editor: Editor,
+    evaluation: Evaluation,
+    chosen: Mapping[str, DirectionSource],
+    out: Path,
+    count: int | None = None,
+    kept: Path | None = None,
+) -> list[Summary]:
+    """Writes directions.csv, .md and .png to `out` and the names to `kept` (the cache by default)."""
+    measure = Measure(editor.generator, evaluation)
+    scores = measure.names
+    columns = [scores.index(score) for score in evaluation.words]
+    rows: list[Row] = []
+    summaries: list[Summary] = []
+    for label, source in chosen.items():
+        listed = _directions(editor, label, source)[:count]
+        if not listed:
+            continue
+        effects = {d.name: measured(measure, d) for d in tqdm(listed, label, disable=None)}
+        ends = {d.name: d.high for d in listed}
+        named = {n: naming.name(n, effect, evaluation, scores, ends[n]) for n, effect in effects.items()}
+        mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]
+        rows += mine
+        summaries.append(tables.summary(label, mine, columns))
+        naming.keep(editor.name, {naming.key(editor.generator.fingerprint, source): named}, kept)
+        log.info("%s: %d directions measured", label, len(mine))
+        _write(out, rows, summaries, scores, columns)  # after every source: nothing is lost when interrupted
+    return summaries
+
+
+def _directions(editor: Editor, label: str, source: DirectionSource) -> list[Direction]:
+    """None of a source whose file is not there: the others are still compared."""
+    try:
+        return source.directions(editor.generator)
+    except ConfigError as error:
+        log.warning("%s is left out: %s", label, error)
+        return []
+
+
+def _write(
+    out: Path, rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str], columns: list[int]
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    tables.write_csv(out / "directions.csv", rows, scores)
+    (out / "directions.md").write_text(tables.report(rows, summaries, scores, columns))
+    picture = tables.picture(rows, scores, columns)
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE)  # a quarter of the size
+    few.save(out / "directions.png", optimize=True)

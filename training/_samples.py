@@ -1,0 +1,167 @@
+"""Samples of a generator, their pictures and scores, in shards: an interrupted run continues.
+
+A shard is three files: latents (.npz), pictures (.zip of JPEGs, to look at with any viewer) and a table of
+scores per scorer (.npy). Pictures are kept because they take most of the time: a scorer that is added or
+changed later reads them, and nothing is rendered twice.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from backends import Latents
+from backends.cache import whole
+from backends.generators import Generator
+from config import ConfigError, resolve
+from evaluation import scorers
+from evaluation.scorers import Scorer
+from plugins import build
+from training._directions import DirectionTrainer
+
+SHARD = 100  # samples in a file
+QUALITY = 95  # of the JPEGs: scores then change by 1 % of their standard deviation
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What boundaries are fitted to."""
+
+    latents: Float[Tensor, "n rows dim"]  # 1 row when every layer gets the same vector
+    scores: Float[Tensor, "n scores"]  # NaN = unknown
+    names: list[str]  # of the scores
+
+
+@dataclass(kw_only=True)
+class SampleTrainer(DirectionTrainer):
+    """A trainer whose steps draw and score one shard of samples each; the export fits something to them."""
+
+    scorers: list[dict[str, Any]]
+    samples: int  # of the seeds from 0 on
+    truncation: float = 1.0
+    batch: int = 4
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the layers of a latent mix two samples, cut at a random layer (StyleGAN, section 3.1).
+
+        Boundaries in W+ can then differ from layer to layer.
+        """
+        return False
+
+    @property
+    def steps(self) -> int:
+        return -(-self.samples // SHARD)
+
+    @cached_property
+    def measured(self) -> list[Scorer]:
+        """The scorers. Raises ConfigError."""
+        return [build(Scorer, settings, "scorers") for settings in self.scorers]
+
+    def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
+        if number % accelerator.num_processes == accelerator.process_index:
+            self.shard(number)
+        return {}
+
+    def collect(self) -> Samples:
+        """All samples. Raises ConfigError as `shard` does."""
+        shards = [self.shard(number) for number in range(self.steps)]
+        latents, scores = (np.concatenate(parts)[: self.samples] for parts in zip(*shards, strict=True))
+        names = scorers.names(self.measured)
+        return Samples(torch.from_numpy(latents), torch.from_numpy(scores), names)
+
+    def shard(self, number: int) -> tuple[Float[ndarray, "n rows dim"], Float[ndarray, "n scores"]]:
+        """Latents and scores of one shard, from the folder if it has them.
+
+        Raises ConfigError when the folder holds samples of something else.
+        """
+        folder = resolve(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"fingerprint": self.network.fingerprint, "truncation": self.truncation, "mixed": self.mixed}
+        _label(folder / "about.json", about)
+        seeds = list(range(number * SHARD, (number + 1) * SHARD))
+        file = folder / f"{seeds[0]:06d}.npz"
+        if not file.is_file():
+            latents = self.latents(seeds)
+            with whole(file.with_suffix(".zip")) as archive:
+                _draw(self.network, latents, archive, self.batch)
+            with whole(file) as partial:
+                np.savez(partial, latents=(latents if self.mixed else latents[:, :1]).cpu().numpy())
+        with np.load(file) as content:
+            return content["latents"], _scores(self.measured, file.with_suffix(".zip"), seeds)
+
+    def latents(self, seeds: list[int]) -> Latents:
+        """One latent per seed."""
+        latents = self.network.sample(seeds, self.truncation)
+        if self.mixed:
+            others = self.network.sample([seed + 10**6 for seed in seeds], self.truncation)
+            for latent, other, seed in zip(latents, others, seeds, strict=True):
+                source = torch.Generator().manual_seed(seed)
+                cut = int(torch.randint(0, self.network.layers, (), generator=source))
+                latent[cut:] = other[cut:]
+        return latents
+
+
+def _label(file: Path, about: dict[str, object]) -> None:
+    """The folder's shards were made for this generator; an empty folder is labelled. Raises ConfigError."""
+    if not file.is_file():
+        file.write_text(json.dumps(about, indent=1))
+    elif json.loads(file.read_text()) != about:
+        raise ConfigError("folder: it holds samples of other settings; give an empty one, or its settings")
+
+
+def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> None:
+    """An archive of small pictures, made by the generator's fast path."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for start in range(0, len(latents), batch):
+            images = scorers.pictures(generator, latents[start : start + batch])
+            pixels = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+            for i, picture in enumerate(pixels, start):
+                stream = io.BytesIO()
+                Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+                archive.writestr(f"{i:03d}.jpg", stream.getvalue())
+
+
+def _scores(measured: Sequence[Scorer], archive: Path, seeds: list[int]) -> Float[ndarray, "n scores"]:
+    """The tables of all scorers side by side; those that are not there yet are made from the pictures."""
+    tables = []
+    for scorer in measured:
+        file = archive.with_name(f"{archive.stem}_{_key(scorer)}.npy")
+        if not file.is_file():
+            names = [f"seed {seed}" for seed in seeds]
+            starts = range(0, len(seeds), 10)
+            batches = zip(starts, _pictures(archive).split(10), strict=True)
+            parts = [
+                scorers.score([scorer], part.float() / 127.5 - 1, names[start : start + 10])
+                for start, part in batches
+            ]
+            with whole(file) as partial:
+                np.save(partial, torch.cat(parts).numpy())
+        tables.append(np.load(file))
+    return np.concatenate(tables, axis=1)
+
+
+def _pictures(archive: Path) -> UInt8[Tensor, "n 3 size size"]:
+    with zipfile.ZipFile(archive) as content:
+        pixels = [np.array(Image.open(io.BytesIO(content.read(name)))) for name in sorted(content.namelist())]
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+
+
+def _key(scorer: Scorer) -> str:
+    """Changes with what decides a scorer's numbers: its settings, and the content of its files."""
+    kind = type(scorer).__module__.rpartition(".")[2]
+    text = json.dumps([asdict(scorer), scorer.content()], sort_keys=True, default=str)  # type: ignore[call-overload]
+    return f"{kind}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
