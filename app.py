@@ -8,6 +8,8 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,9 @@ if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="semantic-sliders-")
     atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
 
-from config import ConfigError
-from editor import CONFIGS
+from config import CONFIGS, ConfigError
 from sharing import ShareStore, default_directory
-from ui.layout import CSS, HEAD, Page, theme
+from ui.page import CSS, HEAD, Page, theme
 
 log = logging.getLogger("app")
 
@@ -28,6 +29,7 @@ UPLOAD = "25mb"
 WARM_UP = 4.0  # seconds from the first answer until the model is loaded unasked
 LOOK = 0.01  # seconds between two looks into the empty queue; Gradio's 0.001 keeps a core busy at 5 %
 WAITING = 64  # requests in the queue; more are asked to come again
+SESSIONS = 1000  # of which Gradio remembers what it told them
 
 
 def options() -> argparse.Namespace:
@@ -61,6 +63,7 @@ def launch(page: Page, host: str = "127.0.0.1", port: int | None = None) -> tupl
         quiet=True,
         show_error=False,  # handlers say what a visitor should know
         max_file_size=UPLOAD,
+        state_session_capacity=SESSIONS,
         footer_links=[],
         run_history=False,  # it would keep faces in the browser
         enable_monitoring=False,
@@ -70,6 +73,20 @@ def launch(page: Page, host: str = "127.0.0.1", port: int | None = None) -> tupl
     )
     application.add_api_route("/healthz", lambda: {"status": "ok"}, methods=["GET", "HEAD"])
     return application, address
+
+
+def repeat(seconds: float, task: Callable[[], object]) -> None:
+    """Does a task now and every so many seconds, in a thread of its own; what fails is tried again."""
+
+    def run() -> None:
+        while True:
+            try:
+                task()
+            except Exception as error:
+                log.warning("%s failed: %s", task, error)
+            time.sleep(seconds)
+
+    threading.Thread(target=run, name="repeat", daemon=True).start()
 
 
 def _stop(*_: object) -> None:
@@ -92,6 +109,8 @@ def main() -> None:
     warm_up = threading.Timer(WARM_UP, page.warm)
     warm_up.daemon = True
     warm_up.start()
+    repeat(60, page.visits.expire)
+    repeat(3600, page.store.sweep)
     log.info("the page is at %s", address)
     signal.signal(signal.SIGTERM, _stop)
     page.blocks.block_thread()

@@ -15,10 +15,10 @@ from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.photos import to_images, to_pil
 from config import CONFIGS, ConfigError, read
-from directions import Direction, DirectionSource, parse_layers
+from directions import Direction, DirectionId, DirectionSource, parse_layers
 from plugins import build
 
-Edit = dict[str, float]  # direction id -> strength; ids are "source/name" or "source@layers/name"
+Edit = dict[str, float]  # a DirectionId as text -> strength
 
 
 @dataclass
@@ -45,10 +45,11 @@ def read_domain(path: Path, overrides: Sequence[str] = ()) -> Domain:
     for key in ("inverters", "directions"):
         if not getattr(domain, key):
             raise ConfigError(f"{path.name}: {key}: needs at least one entry, as in `SeFa: {{name: sefa}}`")
-        if bad := [label for label in getattr(domain, key) if not label or set(label) & set("@/=")]:
-            raise ConfigError(
-                f"{path.name}: {key}: the label {bad[0]!r} may not be empty or hold any of @ / ="
-            )
+        for label in getattr(domain, key):
+            if not label or label != label.strip() or set(label) & set("@/=|"):
+                raise ConfigError(
+                    f"{path.name}: {key}: the label {label!r} may not be empty or hold any of @ / = |"
+                )
     return domain
 
 
@@ -99,25 +100,30 @@ class Editor:
         return self.aligner.align(photo, self.generator.size, index)
 
     def crop(self, photo: Image.Image, subject: Subject) -> Image.Image:
-        """The square crop around a subject that the aligner detected, or that the user drew."""
+        """The square crop around a subject that the aligner detected."""
         return self.aligner.crop(photo, subject, self.generator.size)
 
-    def inverter(self, label: str | None = None, **settings: object) -> Inverter:
-        """The named inverter (the first by default), with other settings than its YAML says."""
+    def square(self, photo: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+        """The square that the user drew, as it is."""
+        return self.aligner.square(photo, box, self.generator.size)
+
+    def inverter(self, label: str | None = None) -> Inverter:
+        """The named inverter, the first by default. Raises ConfigError."""
         label = label or next(iter(self.inverters))
         if label not in self.inverters:
             raise ConfigError(
                 f"no inverter is called {label!r}; {self.name} has: {', '.join(self.inverters)}"
             )
-        inverter = self.inverters[label]
-        return replace(inverter, **settings) if settings else inverter  # type: ignore[type-var]
+        return self.inverters[label]
 
     def invert(
-        self, crop: Image.Image, inverter: str | None = None, **settings: object
+        self, crop: Image.Image, inverter: str | None = None, steps: int | None = None
     ) -> Iterator[Inversion]:
-        """Ever better inversions of a crop; close the iterator to cancel. `settings` as in `inverter`."""
+        """Ever better inversions of a crop, by default in as many steps as the YAML says; close the iterator
+        to cancel.
+        """
         images = to_images(crop, self.generator.size).to(self.generator.mean())
-        return self.inverter(inverter, **settings).invert(images, self.generator)
+        return self.inverter(inverter).invert(images, self.generator, steps=steps)
 
     def sample(self, seed: int, truncation: float | None = None) -> Inversion:
         """A generated picture as if it had been inverted."""
@@ -142,20 +148,20 @@ class Editor:
         # a clear error before any work
         parse_layers(source.layers, self.generator.layers, self.generator.size)
         own = source.layers == self.sources[label].layers
-        prefix = label if own else f"{label}@{source.layers.replace(' ', '')}"
-        return {f"{prefix}/{direction.name}": direction for direction in source.directions(self.generator)}
+        other = "" if own else "".join(source.layers.split())
+        listed = source.directions(self.generator)
+        return {str(DirectionId(direction.name, label, other)): direction for direction in listed}
 
     def _direction(self, identity: str) -> Direction:
         """The direction with this id; a bare name ("smile") is looked for in every source, in order."""
-        place, slash, name = identity.partition("/")
-        if slash:
-            label, _, layers = place.partition("@")
-            return self.source(label, layers or None, self.generator.dim).find(self.generator, name)
-        word, bar, conditions = identity.partition("|")
+        wanted = DirectionId.parse(identity)
+        if wanted.source:
+            source = self.source(wanted.source, wanted.layers or None, self.generator.dim)
+            return source.find(self.generator, wanted.within)
         for label, source in self.sources.items():
             for direction in self.directions(label).values():
-                if direction.name.lower() == word.strip().lower():
-                    return source.find(self.generator, direction.name + bar + conditions)
+                if direction.name.lower() == wanted.name.lower():
+                    return source.find(self.generator, replace(wanted, name=direction.name).within)
         known = [d.name for source in self.sources for d in self.directions(source).values()]
         raise ConfigError(f"no direction is called {identity!r}; {self.name} has: {', '.join(known)}")
 

@@ -8,7 +8,6 @@ layer.
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -46,7 +45,7 @@ class Saved:
 
 
 def save(
-    target: Path | IO[bytes], latents: Latents, domain: str, generator: Generator, names: list[str]
+    target: Path | io.BufferedIOBase, latents: Latents, domain: str, generator: Generator, names: list[str]
 ) -> None:
     """Write `.npz` (or `.npy`, which keeps the values only, when the file name says so).
 

@@ -14,27 +14,38 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from directions import LONGEST_ID
+
 log = logging.getLogger(__name__)
 
-DAY = 24 * 3600
+HOUR = 3600
+DAY = 24 * HOUR
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # what secrets.token_urlsafe(16) makes: 128 bits
-LONGEST = 600  # characters of a name; "smile | keep" and every other attribute after it
 MOST_EDITS = 256
 DELTA = "delta/"  # before the names of a decoder's tensors in a record
+BROKEN = "This shared picture is damaged and cannot be opened."
 GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
 
 
 class ShareError(ValueError):
     """A picture that cannot be shared or opened; the message is for the page and names no file."""
+
+
+class ExpiredError(ShareError):
+    """A record whose time is over."""
+
+
+# what a file that anybody may have put there makes a reader raise; RecursionError: JSON in JSON in JSON ...
+DAMAGED = (SafetensorError, OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +65,8 @@ class Shared:
     def __post_init__(self) -> None:
         names = [self.domain, self.fingerprint, self.decoder, *self.delta, *self.edit]
         names += [*self.panel, *map(str, self.panel.values())]
-        if not all(isinstance(name, str) and len(name) <= LONGEST for name in names):
-            raise ShareError(f"Names in a shared picture have at most {LONGEST} characters.")
+        if not all(isinstance(name, str) and len(name) <= LONGEST_ID for name in names):
+            raise ShareError(f"Names in a shared picture have at most {LONGEST_ID} characters.")
         if len(self.edit) > MOST_EDITS or len(self.panel) > 16:
             raise ShareError(f"A shared picture can hold at most {MOST_EDITS} slider values.")
         if not all(type(value) in (int, float) and math.isfinite(value) for value in self.edit.values()):
@@ -76,7 +87,6 @@ class ShareStore:
     count: int = 50_000
     days: int = 365  # longest life of a link
     now: Callable[[], float] = time.time  # replaced in tests
-    _swept: float = field(default=-math.inf, init=False)
 
     def add(self, shared: Shared, days: int) -> tuple[str, str]:
         """Store a record for `days` days. Returns its id, and the token with which its owner may delete it.
@@ -106,51 +116,44 @@ class ShareStore:
 
     def open(self, identity: str) -> Shared:
         """The record with this id. Raises ShareError when there is none (any more) or it is damaged."""
-        header, latents, delta = self._read(identity)
-        try:
-            return Shared(
-                domain=header["domain"],
-                fingerprint=header["fingerprint"],
-                latents=latents,
-                decoder=header.get("decoder", ""),
-                delta=delta,
-                edit=dict(header["edit"]),
-                panel=dict(header["panel"]),
-                created=int(header["created"]),
-                expires=int(header["expires"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ShareError("This shared picture is damaged and cannot be opened.") from error
+        return self._read(identity)[0]
 
     def delete(self, identity: str, token: str) -> None:
         """Remove the owner's record. Raises ShareError when there is none or the token is another's."""
-        header, _, _ = self._read(identity)
-        if not secrets.compare_digest(_digest(token), str(header.get("token", ""))):
+        if not secrets.compare_digest(_digest(token), self._read(identity)[1]):
             raise ShareError("Only the browser that made this link can delete it.")
-        self._path(identity).unlink(missing_ok=True)
+        try:
+            self._path(identity).unlink(missing_ok=True)
+        except OSError as error:
+            log.error("deleting a link failed: %s", error.strerror)
+            raise ShareError(
+                "This server cannot delete links at the moment. Please try again later."
+            ) from error
 
     def sweep(self) -> int:
-        """Delete what has expired, and what a crash left half-written. Returns how many records went."""
-        self._swept = self.now()
+        """Delete what has expired, and what a crash left half-written. Returns how many records went.
+
+        Reads every record, seconds for a full folder: to be called now and then, where nobody waits.
+        """
         gone = 0
-        for path in self.directory.glob("*.safetensors"):
-            try:
-                self._read(path.stem)
-            except ShareError as error:
-                if str(error) == GONE:  # damaged ones stay: somebody may want to look at them
-                    path.unlink(missing_ok=True)
-                    gone += 1
-        for path in self.directory.glob(".*.tmp"):
-            try:
-                if path.stat().st_mtime < time.time() - 3600:
-                    path.unlink(missing_ok=True)
-            except FileNotFoundError:
-                continue  # another visitor's record, finished meanwhile
+        for path in [*self.directory.glob("*.safetensors"), *self.directory.glob(".*.tmp")]:
+            with suppress(OSError):  # finished, or deleted, by somebody else meanwhile; or not ours to delete
+                if self._expired(path):
+                    path.unlink()
+                    gone += path.suffix != ".tmp"
         return gone
 
+    def _expired(self, path: Path) -> bool:
+        """Whether a file of this folder is of no use to anybody; damaged and foreign ones stay."""
+        if path.suffix == ".tmp":
+            return path.stat().st_mtime < time.time() - HOUR
+        try:
+            self._read(path.stem)
+        except ShareError as error:
+            return isinstance(error, ExpiredError)
+        return False
+
     def _make_room(self, size: int) -> None:
-        if self.now() - self._swept > DAY / 24:
-            self.sweep()
         sizes = [known for entry in os.scandir(self.directory) if (known := _size(entry)) is not None]
         if len(sizes) >= self.count or sum(sizes) + size > self.total_bytes:
             raise ShareError("This server's space for links is used up. Download the latent instead.")
@@ -173,9 +176,7 @@ class ShareStore:
             "token": _digest(token),
         }
         with np.errstate(over="ignore"):
-            latents = shared.latents.astype(
-                np.float16
-            )  # error 2^-11 of each value: see tests/test_sharing.py
+            latents = shared.latents.astype(np.float16)  # error 2^-11 of each value
         if not np.isfinite(latents).all():
             raise ShareError("This latent has values beyond 65504 and cannot be shared.")
         delta = {DELTA + name: values for name, values in shared.delta.items()}
@@ -200,31 +201,28 @@ class ShareStore:
             finally:
                 os.close(folder)
 
-    def _read(
-        self, identity: str
-    ) -> tuple[dict[str, Any], Float[np.ndarray, "n layers dim"], dict[str, np.ndarray]]:
-        """The header, the latents, and the delta of their decoder."""
+    def _read(self, identity: str) -> tuple[Shared, str]:
+        """A record, and the digest of its owner's token. Raises ShareError."""
         path = self._path(identity)
         try:
             if path.is_symlink() or not path.is_file():
                 raise ShareError(GONE)
             if path.stat().st_size > self.record_bytes:
-                raise ShareError("This shared picture is damaged and cannot be opened.")
+                raise ShareError(BROKEN)
             with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {})["record"])
                 latents = file.get_tensor("latents").astype(np.float32)
                 names = [name for name in file.keys() if name.startswith(DELTA)]  # noqa: SIM118
                 delta = {name.removeprefix(DELTA): file.get_tensor(name) for name in names}
-            expires = int(header["expires"])
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ShareError):
-                raise
-            raise ShareError("This shared picture is damaged and cannot be opened.") from error
-        if expires <= self.now():
-            raise ShareError(GONE)
-        if latents.ndim != 3:
-            raise ShareError("This shared picture is damaged and cannot be opened.")
-        return header, latents, delta
+            dates = {name: int(header[name]) for name in ("expires", "created")}
+            if dates["expires"] <= self.now():
+                raise ExpiredError(GONE)
+            edit, panel, decoder = dict(header["edit"]), dict(header["panel"]), header.get("decoder", "")
+            origin = header["domain"], header["fingerprint"]
+            shared = Shared(*origin, latents, edit, panel, decoder, delta, **dates)
+        except DAMAGED as error:
+            raise error if str(error) == GONE else ShareError(BROKEN) from error
+        return shared, str(header.get("token", ""))
 
 
 def _size(entry: "os.DirEntry[str]") -> int | None:

@@ -15,7 +15,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import torch
-from omegaconf import OmegaConf
 from PIL import Image
 
 from backends import Images, losses
@@ -52,11 +51,11 @@ def scores(picture: Images, target: Images) -> tuple[float, float, float]:
     return float(identity), float(losses.perceptual(ours, theirs)), float(losses.pixel(a, b))
 
 
-def rows(editor: Editor, name: str, crop: Image.Image, inverter: str | None, settings: dict) -> Iterator[str]:
+def rows(editor: Editor, name: str, crop: Image.Image, inverter: str) -> Iterator[str]:
     """Lines of the table; the judging is not timed, the drawing of each intermediate picture is."""
     target = to_images(crop, editor.generator.size)
     seconds, start = 0.0, time.perf_counter()
-    for inversion in editor.invert(crop, inverter, **settings):
+    for inversion in editor.invert(crop, inverter):
         seconds += time.perf_counter() - start
         identity, perceptual, error = scores(inversion.generator.render(inversion.latents), target)
         done = f"| {name} | {inversion.step} | {seconds:.1f} |"
@@ -73,8 +72,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="settings of the inverter, as in steps=30")
     parser.add_argument("--last", action="store_true", help="only the final result of each photograph")
     arguments = parser.parse_args()
-    editor = Editor.load(arguments.domain)
-    settings = {str(key): value for key, value in OmegaConf.from_dotlist(arguments.set).items()}
+    label = arguments.inverter or next(iter(Editor.load(arguments.domain).inverters))
+    editor = Editor.load(arguments.domain, overrides=[f"inverters.{label}.{each}" for each in arguments.set])
     editor.generator.render(editor.generator.mean())  # load and compile outside the timing
     sys.stdout.write(HEADER)
     for name, photo in photographs(arguments.photos):
@@ -83,8 +82,8 @@ def main() -> None:
         except AlignmentError as error:
             log.warning("%s: %s", name, error)
             continue
-        lines = list(rows(editor, name, crop, arguments.inverter, settings)) if arguments.last else None
-        for line in lines[-1:] if lines else rows(editor, name, crop, arguments.inverter, settings):
+        lines = list(rows(editor, name, crop, label)) if arguments.last else None
+        for line in lines[-1:] if lines else rows(editor, name, crop, label):
             sys.stdout.write(line)
             sys.stdout.flush()
 

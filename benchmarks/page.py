@@ -29,7 +29,7 @@ STEP = """async ([place, value]) => {
     const bar = document.querySelector(`#slider${place} input[type=range]`);
     const before = image.src;
     const began = performance.now();
-    window.sliding = true;
+    window.sliders.held = true;
     bar.value = value;
     bar.dispatchEvent(new Event('input', {bubbles: true}));
     while (image.src === before) await new Promise((next) => setTimeout(next, 1));
@@ -45,13 +45,13 @@ DRAG = """async ([place, seconds]) => {
     const watcher = new MutationObserver(() => { shown += 1; });
     watcher.observe(image, {attributes: true, attributeFilter: ['src']});
     const low = Number(bar.min), high = Number(bar.max), began = performance.now();
-    window.sliding = true;
+    window.sliders.held = true;
     for (let now = 0; now < seconds; now = (performance.now() - began) / 1000) {
         bar.value = low + (high - low) * (0.5 + 0.45 * Math.sin(2 * now));
         bar.dispatchEvent(new Event('input', {bubbles: true}));
         await new Promise((next) => setTimeout(next, 1000 / 60));
     }
-    window.sliding = false;
+    window.sliders.held = false;
     bar.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));
     return shown / seconds;
 }"""

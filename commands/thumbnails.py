@@ -26,8 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """One sheet a source; those of sources that have changed since are left to be deleted by hand."""
     from ui import thumbnails
-    from ui.links import Panel
     from ui.semantics import POOL
+    from ui.state import Panel
 
     editor = load_editor(options)
     for label in options.source or editor.sources:

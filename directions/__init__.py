@@ -12,6 +12,18 @@ from torch import Tensor
 from backends import Latents
 from backends.generators import Generator
 from config import ConfigError
+from directions._ids import LONGEST_ID, LONGEST_LAYERS, DirectionId, split_conditions
+
+__all__ = [
+    "LONGEST_ID",
+    "Direction",
+    "DirectionId",
+    "DirectionSource",
+    "on_layers",
+    "parse_layers",
+    "split_conditions",
+    "unknown",
+]
 
 
 @dataclass(frozen=True)
@@ -28,13 +40,21 @@ class Direction:
     low: float  # slider ends, in strength units; both ends still give images
     high: float
     note: str = ""  # shown beside the slider: eigenvalue, layers, accuracy
+    conditions: tuple[str, ...] = ()  # names that `find` takes after "| keep"; none for most sources
 
     @staticmethod
     def linear(
-        name: str, vector: Float[Tensor, "rows dim"], low: float, high: float, note: str = ""
+        name: str,
+        vector: Float[Tensor, "rows dim"],
+        low: float,
+        high: float,
+        note: str = "",
+        conditions: tuple[str, ...] = (),
     ) -> "Direction":
         """The same move for every latent; `vector` has a row per layer, zero where nothing changes."""
-        return Direction(name, lambda latents: vector.to(latents).expand_as(latents), low, high, note)
+        return Direction(
+            name, lambda latents: vector.to(latents).expand_as(latents), low, high, note, conditions
+        )
 
 
 @dataclass
@@ -62,10 +82,6 @@ class DirectionSource(ABC):
             raise unknown(name, listed)
         return listed[name]
 
-    def keepable(self, generator: Generator) -> list[str]:
-        """Attributes that `find` can hold still, as in "smile | keep gender, age"; none for most sources."""
-        return []
-
 
 GROUPS = {"coarse": (0, 2), "middle": (2, 4), "fine": (4, None)}  # resolutions: 4-8, 16-32 and 64... pixels
 
@@ -75,8 +91,11 @@ def parse_layers(text: str, layers: int, size: int) -> list[int]:
 
     A part may also be a group of StyleGAN's style mixing (section 3.1): "coarse" (pose, shape), "middle"
     (features) or "fine" (colours); `size`, the side of the picture, tells how many resolutions there are.
-    Raises ConfigError when the text is malformed or names a layer outside 0...layers - 1.
+    Raises ConfigError when the text is malformed, longer than LONGEST_LAYERS or names a layer outside
+    0...layers - 1.
     """
+    if len(text) > LONGEST_LAYERS:
+        raise ConfigError(f"a list of layers has at most {LONGEST_LAYERS} characters, as in '0-2,5'")
     if text.strip().lower() in ("all", ""):
         return list(range(layers))
     chosen: set[int] = set()

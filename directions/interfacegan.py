@@ -8,7 +8,7 @@ from torch import Tensor
 
 from backends.generators import Generator
 from config import ConfigError
-from directions import Direction, DirectionSource, on_layers, unknown
+from directions import Direction, DirectionSource, on_layers, split_conditions, unknown
 from directions._statistics import note, spread
 from directions._stored import Stored, read
 
@@ -36,18 +36,9 @@ class InterFaceGAN(DirectionSource):
 
     def find(self, generator: Generator, name: str) -> Direction:
         """The direction of an attribute, also beyond `count` or with its own "| keep". Raises ConfigError."""
-        attribute, bar, rest = name.partition("|")
-        attribute, keep = attribute.strip(), self.keep
-        if bar:
-            word, _, others = rest.strip().partition(" ")
-            keep = [other.strip() for other in others.split(",") if other.strip()]
-            if word.lower() != "keep" or not keep:
-                raise ConfigError(f"no direction is called {name!r}; write, say, 'smile | keep gender, age'")
-        keep = [other for other in keep if other != attribute]
+        attribute, conditions = split_conditions(name)
+        keep = [other for other in conditions or self.keep if other != attribute]
         return self._direction(generator, name, attribute, keep)
-
-    def keepable(self, generator: Generator) -> list[str]:
-        return list(self.stored())
 
     def stored(self) -> dict[str, Stored]:
         """The boundaries of all files by name. Raises ConfigError."""
@@ -79,8 +70,8 @@ class InterFaceGAN(DirectionSource):
         length = spread(generator, vector)
         notes = [boundary.note, f"accuracy {boundary.accuracy:.0%}" if boundary.accuracy else ""]
         notes += [f"keeps {', '.join(keep)}" if keep else "", note(length)]
-        limit = boundary.limit or self.limit
-        return Direction.linear(name, length * vector, -limit, limit, ", ".join(filter(None, notes)))
+        limit, said = boundary.limit or self.limit, ", ".join(filter(None, notes))
+        return Direction.linear(name, length * vector, -limit, limit, said, conditions=tuple(stored))
 
 
 def conditional(

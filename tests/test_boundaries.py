@@ -254,7 +254,7 @@ def test_a_name_can_carry_its_conditions(file):
     found = move(source, "smile | keep gender, age")[1].double()
     for other in ("gender", "age"):
         assert abs(float(found @ stored[other].vector[0]) / found.norm()) < 1e-6
-    assert source.keepable(Toy()) == ["smile", "age", "gender"]
+    assert source.directions(Toy())[0].conditions == ("smile", "age", "gender")
     assert torch.equal(move(source, "smile | keep gender, smile"), move(source, "smile|keep gender"))
 
 

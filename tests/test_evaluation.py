@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from config import ConfigError
-from directions import Direction
+from directions import Direction, DirectionSource
 from directions._stored import Stored, write
 from editor import Editor
 from evaluation import effects, naming, sliders, tables
@@ -17,7 +17,7 @@ from evaluation.directions import promising, report, sources
 from evaluation.effects import Effect, Measure
 from evaluation.settings import Evaluation, read
 from ui import semantics, thumbnails
-from ui.links import Panel
+from ui.state import Panel
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -235,6 +235,17 @@ def test_sliders_are_those_of_the_page(settings, tmp_path):
     }
     assert steps == {"page": True, "Others": False}
     assert set(promising(own, settings)) == {"smile"}
+
+
+def test_names_do_not_hang_on_conditions(toy, settings):
+    """A source whose directions cannot be conditioned may still have named ones; numbers are no names."""
+
+    class Colours(DirectionSource):
+        def directions(self, generator):
+            return [Direction.linear("warmer", torch.zeros(6, 16), -1, 1)]
+
+    toy.sources["Colours"] = Colours()
+    assert set(promising(toy, settings)) == {"warmer"}
 
 
 def test_diversity_of_equal_and_of_different_directions():

@@ -1,5 +1,6 @@
 """Shared records: complete or absent, unguessable, harmless, and gone when they should be."""
 
+import errno
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+import app
 import sharing
 from editor import Editor
 from sharing import DAY, Shared, ShareError, ShareStore
@@ -135,11 +137,75 @@ def test_an_expired_record_is_gone_before_and_after_the_sweep(store, clock):
     assert list(store.directory.iterdir()) == []
 
 
-def test_adding_sweeps_now_and_then(store, clock):
+def test_no_visitor_waits_for_the_sweep(store, clock, monkeypatch):
+    """It reads every record, and has a thread of its own: see `app.repeat`."""
     store.add(shared(), days=1)
     clock.seconds += 3 * DAY
+    monkeypatch.setattr(store, "sweep", lambda: pytest.fail("adding does not sweep"))
+    monkeypatch.setattr(store, "_read", lambda _: pytest.fail("adding reads no other record"))
     store.add(shared(), days=1)
-    assert len(list(store.directory.iterdir())) == 1
+    assert len(list(store.directory.iterdir())) == 2
+
+
+def test_the_server_sweeps_now_and_then(store, clock):
+    store.add(shared(), days=1)
+    clock.seconds += 3 * DAY
+    calls, again = [], threading.Event()
+
+    def sweep():
+        calls.append(store.sweep())
+        if len(calls) == 1:
+            raise OSError("the disk is gone")  # what fails is tried again
+        again.set()
+
+    app.repeat(0.01, sweep)
+    assert again.wait(20)
+    assert calls[:2] == [1, 0]
+    assert list(store.directory.iterdir()) == []
+
+
+def test_the_sweep_leaves_what_is_not_of_this_store(store):
+    store.directory.mkdir()
+    foreign = store.directory / "somebodys_weights.safetensors"
+    foreign.write_bytes(b"weights")
+    (store.directory / f"{'b' * 22}.safetensors").symlink_to(foreign)
+    assert store.sweep() == 0
+    assert len(list(store.directory.iterdir())) == 2
+
+
+def test_bad_files_break_nobody_elses_links(store, clock):
+    identity, token = store.add(shared(), days=2)
+    store.add(shared(), days=1)
+    (store.directory / f"{'f' * 22}.safetensors").mkdir()
+    deep = '{"expires": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    for letter, header in (("i", record(expires=math.inf)), ("d", deep), ("n", record(expires=math.nan))):
+        path = store.directory / f"{letter * 22}.safetensors"
+        path.write_bytes(save({"latents": LATENTS}, metadata={"record": header}))
+    clock.seconds += DAY
+    assert store.sweep() == 1  # the expired one
+    assert store.open(identity).domain == "toy"
+    store.add(shared(), days=1)
+    for letter in "fidn":
+        with pytest.raises(ShareError):
+            store.open(letter * 22)
+        with pytest.raises(ShareError):
+            store.delete(letter * 22, token)
+    assert store.sweep() == 0
+    store.delete(identity, token)
+
+
+def test_a_record_that_cannot_be_deleted_is_said_without_its_id(store, monkeypatch, caplog, clock):
+    identity, token = store.add(shared(), days=1)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", f"/secret/{identity}")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ShareError, match="cannot delete links") as error:
+        store.delete(identity, token)
+    assert identity not in str(error.value) + caplog.text
+    clock.seconds += 2 * DAY
+    assert store.sweep() == 0
 
 
 def test_only_the_owner_deletes(store):
@@ -210,6 +276,9 @@ DAMAGED = {
     ),
     "long name": save({"latents": LATENTS}, metadata={"record": record(domain="x" * 999)}),
     "nested panel": save({"latents": LATENTS}, metadata={"record": record(panel={"source": {}})}),
+    "endless date": save({"latents": LATENTS}, metadata={"record": record(expires=math.inf)}),
+    "deep": save({"latents": LATENTS}, metadata={"record": '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"}),
+    "large strength": save({"latents": LATENTS}, metadata={"record": record(edit={"a": 10**400})}),
     "no date": save({"latents": LATENTS}, metadata={"record": record(expires=None)}),
     "large": save({"latents": np.zeros((1, 99, 512), np.float64)}, metadata={"record": record()}),
 }

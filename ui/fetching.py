@@ -3,28 +3,38 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from backends import Backend, cache, weights
 from backends.weights import Status
 from editor import Editor
 from ui.pictures import status
+from ui.widgets import Update
 
 LOOK = 0.5  # seconds between two looks at the growing cache
 
 
-@dataclass
-class Download:
+class Download(threading.Thread):
     """One entry on its way; all visitors who need it watch the same one."""
 
-    entry: Status
-    failure: list[Exception] = field(default_factory=list)
-    before: int | None = None  # bytes of the cache when it began; None while it waits for its turn
-    thread: threading.Thread | None = None
+    def __init__(self, entry: Status) -> None:
+        super().__init__(name="fetch", daemon=True)
+        self.entry = entry
+        self.failure: Exception | None = None
+        self.before: int | None = None  # bytes of the cache when it began; None while it waits for its turn
 
-    def line(self, title: str) -> dict[str, Any]:
+    def run(self) -> None:
+        try:
+            with _turn:
+                self.before = _size(cache.folder())
+                weights.prepare(self.entry.name)
+        except Exception as error:
+            self.failure = error
+        finally:
+            with _lock:
+                del _running[self.entry.name]
+
+    def line(self, title: str) -> Update:
         """For the status line."""
         entry, size = self.entry, max(self.entry.download, 1)
         text = f"{title} needs {entry.description}. Fetching it from {entry.source} ({entry.licence})"
@@ -47,19 +57,21 @@ def missing(editor: Editor, *parts: Backend) -> list[Status]:
     return [entry for entry in weights.status(required) if entry.name in required and not entry.cached]
 
 
-def fetched(editor: Editor, *parts: Backend) -> Iterator[dict[str, Any]]:
+def fetched(editor: Editor, *parts: Backend) -> Iterator[Update]:
     """Brings the missing weights, and tells the status line about it. Raises WeightsError.
 
     Who stops listening stops nothing: the download goes on for the next one who asks.
     """
     for entry in missing(editor, *parts):
-        download = _begun(entry)
-        assert download.thread
-        while download.thread.is_alive():
+        with _lock:
+            if (download := _running.get(entry.name)) is None:
+                download = _running[entry.name] = Download(entry)
+                download.start()
+        while download.is_alive():
             yield download.line(editor.domain.title)
-            download.thread.join(LOOK)
+            download.join(LOOK)
         if download.failure:
-            raise download.failure[0]
+            raise download.failure
 
 
 def offer(editor: Editor, *parts: Backend) -> str:
@@ -78,29 +90,6 @@ def offer(editor: Editor, *parts: Backend) -> str:
 
 def _readable(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"
-
-
-def _begun(entry: Status) -> Download:
-    """The running download of this entry, or a new one."""
-    with _lock:
-        download = _running.get(entry.name)
-        if download is None:
-            download = _running[entry.name] = Download(entry)
-            download.thread = threading.Thread(target=_fetch, args=(download,), name="fetch", daemon=True)
-            download.thread.start()
-        return download
-
-
-def _fetch(download: Download) -> None:
-    try:
-        with _turn:
-            download.before = _size(cache.folder())
-            weights.prepare(download.entry.name)
-    except Exception as error:
-        download.failure.append(error)
-    finally:
-        with _lock:
-            del _running[download.entry.name]
 
 
 def _size(folder: Path) -> int:

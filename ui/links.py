@@ -4,7 +4,9 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from ui.state import Panel
 
 LONGEST = 6000  # characters of a query; proxies in front of a server often stop at 8 KB
 MOST_EDITS = 64
@@ -13,16 +15,6 @@ SEEDS = 2**32
 
 class LinkError(ValueError):
     """A link that says nothing usable; the message is for the page."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Which directions the sliders show."""
-
-    source: str = ""  # label of a direction source; empty = the domain's first
-    layers: str = "all"  # rows of W+, as `parse_layers` reads them
-    count: int = 10
-    keep: tuple[str, ...] = ()  # attributes that no slider but their own may change, sorted
 
 
 @dataclass(frozen=True)
@@ -47,8 +39,16 @@ def seed_query(link: SeedLink) -> str:
     return query
 
 
+def parsed(query: str) -> dict[str, list[str]]:
+    """The fields of a query string. Raises LinkError for more than any link of ours has."""
+    try:
+        return parse_qs(query.removeprefix("?"), max_num_fields=MOST_EDITS + 36)
+    except ValueError as error:
+        raise LinkError("This link is too long to be one of ours.") from error
+
+
 def read_seed_link(query: Mapping[str, list[str]]) -> SeedLink:
-    """The SeedLink that a parsed query (as of `urllib.parse.parse_qs`) describes. Raises LinkError."""
+    """The SeedLink that a parsed query describes. Raises LinkError."""
 
     def one(key: str, default: str) -> str:
         return query.get(key, [default])[0]
@@ -86,11 +86,20 @@ def address(query: str, headers: Mapping[str, str]) -> str:
     return f"http://{headers.get('host', 'localhost')}/{query}"
 
 
+def finite(value: object) -> float | None:
+    """A number that a browser sent; None for anything else, and for what is not finite."""
+    try:
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer with hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _number(text: str) -> float:
     try:
-        value = float(text)
+        value = finite(float(text))
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+        value = None
+    if value is None:
         raise LinkError("This link is damaged: a slider value in it is not a number.")
     return value

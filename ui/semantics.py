@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from directions import Direction, DirectionSource
-from editor import Editor
+from directions import Direction, DirectionId, DirectionSource
+from editor import Edit, Editor
 from evaluation import naming
 from evaluation.naming import Named
-from ui.links import Panel
+from ui.state import Panel
 
 POOL = 32  # sliders on the page; more directions than that are not offered at once
-KEEP = " | keep "  # between an attribute and those that stay as they are (directions/interfacegan.py)
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Shown:
     @property
     def label(self) -> str:
         """The measured name, with the source's own number; conditions are said elsewhere."""
-        return self.named.label if self.named else self.direction.name.partition(KEEP)[0]
+        return self.named.label if self.named else DirectionId.parse(self.identity).name
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -51,26 +50,25 @@ def shown(editor: Editor, panel: Panel) -> list[Shown]:
     return sorted(found, key=lambda each: each.named is not None and each.named.kind != "named")
 
 
-def keepable(editor: Editor, panel: Panel) -> list[str]:
-    """Attributes that other directions of this source can leave as they are."""
-    return source(editor, panel).keepable(editor.generator)
+def conditions(editor: Editor, panel: Panel) -> list[str]:
+    """Attributes that the directions of a panel can leave as they are. Raises ConfigError."""
+    listed = editor.directions(panel.source, panel.layers, panel.count).values()
+    return list(dict.fromkeys(name for direction in listed for name in direction.conditions))
 
 
 def conditional(identity: str, keep: tuple[str, ...]) -> str:
     """The same attribute, changed without those that are to be kept."""
-    plain = identity.partition(KEEP)[0]
-    others = [other for other in keep if other != plain.partition("/")[2]]
-    return plain + KEEP + ", ".join(others) if others else plain
+    plain = DirectionId.parse(identity)
+    return str(replace(plain, keep=tuple(name for name in keep if name != plain.name)))
 
 
-def carried(edit: dict[str, float], before: Panel, after: Panel) -> dict[str, float]:
+def carried(edit: Edit, before: Panel, after: Panel) -> Edit:
     """The edit after other attributes were chosen to be kept: the same sliders, by their new names."""
     if replace(before, keep=()) != replace(after, keep=()):
         return edit
-    place = after.source + "/", after.source + "@"
     return {
         conditional(name, after.keep)
-        if name.startswith(place) and name == conditional(name, before.keep)
+        if DirectionId.parse(name).source == after.source and name == conditional(name, before.keep)
         else name: value
         for name, value in edit.items()
     }

@@ -1,133 +1,163 @@
-"""The sliders: what they move, in which order, and what shows what they do. Same rules as `handlers`."""
+"""Handlers: the sliders, what they move, and what shows what they do. Rules as in `domain`."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
-import gradio as gr
+from PIL import Image
 
 from config import ConfigError
-from editor import Editor
-from ui import semantics, thumbnails, widgets
-from ui.handlers import Handlers, Update
-from ui.links import Panel
-from ui.moves import drawn, read, within
+from ui import semantics, thumbnails, views
+from ui.links import finite
+from ui.models import Models
 from ui.pictures import status
-from ui.session import Work
+from ui.semantics import POOL, Shown
+from ui.state import Panel, Visit
 from ui.thumbnails import Sheet
+from ui.widgets import Update
 
-CALM = 1.5  # seconds without a moved slider after which thumbnails may be drawn
-TOLD = 3.0  # seconds between two messages with a longer sheet of thumbnails
+QUIET_SECONDS = 1.5  # without a moved slider, after which thumbnails may be drawn
+MESSAGE_SECONDS = 3.0  # between two messages with a longer sheet of thumbnails
 
 
 class Sliders:
-    """Handlers around the directions of a domain."""
+    """Editing along the directions of a domain."""
 
-    def __init__(self, handlers: Handlers) -> None:
-        self.handlers = handlers
-        self.moved = 0.0  # when a slider was moved last, by anyone
+    def __init__(self, models: Models) -> None:
+        self.models = models
 
-    def drag(self, work: Work | None, said: Any) -> Update:
-        """The picture for what a browser `said` of its sliders; smaller and sooner while one is held."""
-        if work is None:
+    def drag(self, visit: Visit, said: Any) -> Update:
+        """The picture for what a browser `said` of its sliders; smaller and sooner while one is held.
+
+        A page sends one at a time. Another one meanwhile is not from a page, and not answered: threads that
+        wait for their turn would be missing elsewhere.
+        """
+        if not visit.dragging.acquire(blocking=False):
+            return {}
+        try:
+            with self.models.lock:
+                return self._dragged(visit, said)
+        finally:
+            visit.dragging.release()
+
+    def _dragged(self, visit: Visit, said: Any) -> Update:
+        if visit.work is None:
             raise ConfigError(
                 "There is nothing to edit yet: upload a photograph, or choose a sample picture."
             )
-        self.moved = time.monotonic()
-        editor = self.handlers.editor(work.domain)
-        moves = read(said)
-        values, wrong = within(self.handlers.shown(editor, work.panel), moves.values)
-        edit = {**work.edit, **values}
-        work = replace(work, edit={name: value for name, value in edit.items() if value}, shared="")
-        update = {"work": work, "edited": self.handlers.edited(editor, work, preview=moves.held)}
+        self.models.moved = time.monotonic()
+        values, held = _read(said)
+        values, wrong = _within(self.models.shown(visit.domain, visit.panel), values)
+        edit = {**visit.work.edit, **values}
+        visit.work = replace(visit.work, edit={name: value for name, value in edit.items() if value})
+        update: Update = {"edited": views.edited(self.models, visit.domain, visit.work, preview=held)}
         return {**update, "status": status(wrong, "problem")} if wrong else update
 
-    def arrange(self, work: Work | None, domain: str, *panel: Any) -> Update:
+    def arrange(self, visit: Visit, source: str, layers: str, count: float) -> Update:
         """Other directions on the sliders. The picture stays: sliders that are not shown still apply."""
-        editor = self.handlers.editor(domain)
-        chosen = self.handlers.own_panel(editor, *panel)
-        edit = work.edit if work else {}
-        listed = self.handlers.shown(editor, chosen)
-        names = {each.identity for each in listed}
-        hidden = [name for name in edit if name not in names]
-        text = (
-            f"Still applied from other settings: {', '.join(hidden)}." if hidden else "Drag a slider to edit."
-        )
+        panel = self.models.panel(visit.domain, source, layers, count, visit.panel.keep)
+        names = {each.identity for each in self.models.shown(visit.domain, panel)}
+        visit.panel = panel
+        hidden = [name for name in (visit.work.edit if visit.work else {}) if name not in names]
+        still = f"Still applied from other settings: {', '.join(hidden)}."
         return {
-            **self.handlers.sliders(editor, chosen, edit),
-            "keep": widgets.kept(editor, chosen),
-            "work": work and replace(work, panel=chosen),
-            "status": status(text),
+            **views.sliders(self.models, visit),
+            "keep": views.kept(self.models.editor(visit.domain), panel),
+            "status": status(still if hidden else "Drag a slider to edit."),
         }
 
-    def keep(self, work: Work | None, domain: str, *panel: Any) -> Update:
+    def keep(self, visit: Visit, names: Sequence[str]) -> Update:
         """Other attributes are to stay: the same sliders at the same values, along other paths."""
-        editor = self.handlers.editor(domain)
-        chosen = self.handlers.own_panel(editor, *panel)
-        text = (
-            f"Sliders leave these as they are: {', '.join(chosen.keep)}."
-            if chosen.keep
-            else "Nothing is kept."
-        )
-        if work is None:
-            return {**self.handlers.sliders(editor, chosen, {}), "status": status(text)}
-        edit = semantics.carried(work.edit, work.panel, chosen)
-        work = replace(work, edit=edit, panel=chosen, shared="")
-        return {
-            **self.handlers.sliders(editor, chosen, edit),
-            "work": work,
-            "edited": self.handlers.edited(editor, work),
-            "status": status(text),
-        }
+        before = visit.panel
+        after = self.models.panel(visit.domain, before.source, before.layers, before.count, names)
+        self.models.shown(visit.domain, after)  # what cannot be kept is an error before anything changes
+        text = "Nothing is kept."
+        if after.keep:
+            text = f"Sliders leave these as they are: {', '.join(after.keep)}."
+        visit.panel = after
+        if visit.work is None:
+            return {**views.sliders(self.models, visit), "status": status(text)}
+        return self._changed(visit, semantics.carried(visit.work.edit, before, after), text)
 
-    def reset(self, work: Work | None) -> Update:
+    def reset(self, visit: Visit) -> Update:
         """All sliders back to zero, also those that are not shown."""
-        if work is None:
+        if visit.work is None:
             return {"status": status("There is nothing to reset.")}
-        work = replace(work, edit={}, shared="")
-        editor = self.handlers.editor(work.domain)
-        update = self.handlers.sliders(editor, work.panel, {})
-        said = status("All sliders are at zero.")
-        return {**update, "work": work, "edited": self.handlers.edited(editor, work), "status": said}
+        return self._changed(visit, {}, "All sliders are at zero.")
 
-    def illustrate(self, work: Work | None, said: Any = None, session: str = "") -> Iterator[Update]:
+    def _changed(self, visit: Visit, edit: dict[str, float], text: str) -> Update:
+        assert visit.work
+        with self.models.lock:
+            visit.work = replace(visit.work, edit=edit)
+            edited = views.edited(self.models, visit.domain, visit.work)
+        return {**views.sliders(self.models, visit), "edited": edited, "status": status(text)}
+
+    def illustrate(self, visit: Visit, said: Any = None) -> Iterator[Update]:
         """Draws thumbnails that nobody has drawn before, while no slider moves; others come at once."""
-        if work is None:
+        if visit.work is None:
             return
-        panel, editor = work.panel, self.handlers.editor(work.domain)
-        self.handlers.panels[session] = panel
-        listed = self.handlers.shown(editor, panel)
-        wanted, sheet = max(each.row for each in listed) + 1, thumbnails.sheet(editor, panel)
+        domain, panel = visit.domain, visit.panel
+        editor = self.models.editor(domain)
+        wanted = max(each.row for each in self.models.shown(domain, panel)) + 1
+        sheet = thumbnails.sheet(editor, panel)
         if sheet.rows >= wanted:
-            if drawn(said) < wanted:  # otherwise the sliders came with it
-                yield _illustrated(sheet)
+            if _drawn(said) < wanted:  # otherwise the sliders came with it
+                yield views.illustrated(sheet)
             return
         told, image = time.monotonic(), None
-        for image in self._drawn(editor, panel, session):
-            if time.monotonic() - told > TOLD:
+        for image in self._quietly(visit, domain, panel):
+            if time.monotonic() - told > MESSAGE_SECONDS:
                 told = time.monotonic()
-                yield _illustrated(Sheet.of(image))
-        if self.handlers.panels.get(session) == panel and image is not None:
+                yield views.illustrated(Sheet.of(image))
+        if image is not None and thumbnails.rows(image) >= wanted:
             thumbnails.keep(editor, panel, image)
-            yield _illustrated(Sheet.of(image))
+            if visit.shows(domain, panel):
+                yield views.illustrated(Sheet.of(image))
 
-    def _drawn(self, editor: Editor, panel: Panel, session: str) -> Iterator[Any]:
-        """Row by row, each when nobody moves a slider; ends early when the visitor shows something else."""
-        drawing = thumbnails.drawn(editor, panel)
-        while True:
-            while time.monotonic() - self.moved < CALM and self.handlers.panels.get(session) == panel:
-                time.sleep(0.2)
-            if self.handlers.panels.get(session) != panel:
-                return
-            with self.handlers.lock:
-                image = next(drawing, None)
-            if image is None:
-                return
-            yield image
-            time.sleep(0.01)  # others may want the lock
+    def _quietly(self, visit: Visit, domain: str, panel: Panel) -> Iterator[Image.Image]:
+        """The sheet row by row, each when nobody moves a slider; ends early when the visitor has gone on."""
+        with closing(self.models.turns(thumbnails.drawn(self.models.editor(domain), panel))) as rows:
+            while visit.shows(domain, panel):
+                if time.monotonic() - self.models.moved < QUIET_SECONDS:
+                    time.sleep(0.2)
+                elif (image := next(rows, None)) is not None:
+                    yield image
+                else:
+                    return
 
 
-def _illustrated(sheet: Sheet) -> Update:
-    """Only the thumbnails: what the visitor has moved meanwhile stays as it is."""
-    return {"sliders": gr.update(sheet=asdict(sheet))}
+def _read(said: object) -> tuple[dict[str, float], bool]:
+    """What `moves` in assets/sliders.js makes: the value of every slider by the id of its direction, and
+    whether the visitor still moves one. Raises ConfigError for anything else.
+    """
+    moves = said if isinstance(said, dict) else {}
+    values = moves.get("values")
+    if not isinstance(values, dict) or len(values) > POOL:
+        raise ConfigError("The sliders did not say what they are set to. Please reload the page.")
+    numbers = {str(name): finite(value) for name, value in values.items()}
+    if None in numbers.values():
+        raise ConfigError("The value of a slider must be a number.")
+    return {name: number for name, number in numbers.items() if number is not None}, moves.get("held") is True
+
+
+def _drawn(said: object) -> int:
+    """How many thumbnails the browser says that it has."""
+    rows = said.get("drawn") if isinstance(said, dict) else 0
+    return rows if isinstance(rows, int) else 0
+
+
+def _within(listed: Sequence[Shown], values: Mapping[str, float]) -> tuple[dict[str, float], str]:
+    """The values of directions that are shown, each in its range; and what is wrong with the others.
+
+    Directions that are not shown are left out: a browser may speak of those that it showed a moment ago.
+    """
+    kept, wrong = {}, []
+    for each in listed:
+        if each.identity in values:
+            (low, high), value = each.ends, values[each.identity]
+            kept[each.identity] = min(max(value, low), high)
+            if value != kept[each.identity]:
+                wrong.append(f"{each.label} goes from {low:g} to {high:g}, not to {value:g}.")
+    return kept, " ".join(wrong)

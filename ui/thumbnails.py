@@ -8,24 +8,25 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from backends import cache
-from backends.photos import to_pil
 from editor import Editor
 from evaluation import naming
 from ui import semantics
-from ui.links import Panel
+from ui.state import Panel
 
 SHIPPED = naming.SHIPPED.parent / "thumbnails"
 SIZE = 64  # pixels, twice what the page shows for dense screens
+MOST_SHEETS = 500  # in the cache
+MOST_BYTES = 50_000_000
 STRENGTH = 2.0  # standard deviations to either side, or the slider's end if it comes first
-CALM = 0.5  # truncation of the sample: an average face shows an attribute coming and going
+TRUNCATION = 0.5  # of the sample: an average face shows an attribute coming and going
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,13 @@ def drawn(editor: Editor, panel: Panel) -> Iterator[Image.Image]:
     """The sheet, one row longer each time. To be run in the editor's turn: each step renders two pictures."""
     everything = sorted(semantics.shown(editor, panel), key=lambda each: each.row)
     image = Image.new("RGB", (2 * SIZE, SIZE * len(everything)))
-    latents = editor.sample(editor.domain.seeds[0], CALM).latents
+    sample = editor.sample(editor.domain.seeds[0], TRUNCATION)
     for each in everything:
         ends = (max(-STRENGTH, each.direction.low), min(STRENGTH, each.direction.high))
         for column, strength in enumerate(ends):
-            with torch.no_grad():
-                moved = latents + strength * each.direction.step(latents)
-                picture = to_pil(editor.generator.render(moved, preview=True))[0]
-            image.paste(
-                picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS), (column * SIZE, each.row * SIZE)
-            )
+            picture = editor.render(sample, {each.identity: strength}, preview=True)
+            small = picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+            image.paste(small, (column * SIZE, each.row * SIZE))
         yield image.crop((0, 0, 2 * SIZE, SIZE * (each.row + 1)))
 
 
@@ -94,7 +92,22 @@ def keep(editor: Editor, panel: Panel, image: Image.Image, folder: Path | None =
     file.parent.mkdir(parents=True, exist_ok=True)
     with cache.whole(file) as partial:
         image.save(partial, "WEBP", quality=80, method=6)
+    if folder is None:
+        _make_room(file.parent)
     return file
+
+
+def _make_room(folder: Path) -> None:
+    """Every list of layers that a visitor types makes a sheet: the oldest go."""
+    found = []
+    for file in folder.glob("*.webp"):
+        with suppress(FileNotFoundError):  # another server uses the folder, too
+            found.append((file.stat(), file))
+    room = MOST_BYTES
+    for place, (known, file) in enumerate(sorted(found, key=lambda each: -each[0].st_mtime_ns)):
+        room -= known.st_size
+        if place >= MOST_SHEETS or room < 0:
+            file.unlink(missing_ok=True)
 
 
 def _name(editor: Editor, panel: Panel) -> str:

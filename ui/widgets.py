@@ -1,105 +1,169 @@
-"""Properties of widgets that depend on the domain: choices, ranges, labels. Names are those of `layout`."""
+"""The widgets of the page and where they stand; what they do is in `page` and the handlers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import gradio as gr
 
-from config import ConfigError
-from directions import parse_layers
-from editor import Editor
-from ui.fetching import offer
-from ui.links import Panel
-from ui.semantics import Shown, keepable
+from ui.pictures import Crop, Picture, Status, cropper, nothing, status
+from ui.semantics import POOL
 
-Update = dict[str, Any]
-Bars = dict[str, list[dict[str, Any]]]
-MARKS = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
+ASSETS = Path(__file__).parent / "assets"
+ALIGN, BY_HAND = "align", "hand"  # ways to frame a photograph
 
 
-def default_steps(editor: Editor, inverter: str) -> int | None:
-    """The `steps` setting of an inverter; None when it has none (an encoder looks once)."""
-    plugin = editor.inverter(inverter)
-    settings = {field.name: getattr(plugin, field.name) for field in fields(plugin)}  # type: ignore[arg-type]
-    return settings.get("steps")
+class Update(TypedDict, total=False):
+    """What a handler changes: new values or properties, by the attribute of `Widgets`; the rest stays."""
+
+    domain: Any
+    original: Picture
+    inversion: Picture
+    edited: Picture
+    status: Status
+    tabs: Any
+    upload: None
+    faces: Any
+    framing: Any
+    crop: Crop
+    inverter: Any
+    steps: Any
+    invert: Any
+    stop: Any
+    samples: Any
+    seed: int
+    note: str
+    source: Any
+    layers: Any
+    count: int
+    keep: Any
+    sliders: Any
+    link: Any
+    copy: Any
+    delete: Any
+    download: dict[str, Any]
+    tokens: dict[str, str]
 
 
-def settings(editor: Editor, shown: Panel) -> Update:
-    """Everything a domain decides, except pictures and sliders."""
-    domain = editor.domain
-    aligned = domain.aligner.get("name") != "center"
-    labels = [(f"Align to the {domain.subject}", "align"), ("As it is: crop by hand", "center")]
-    return {
-        "domain": editor.name,
-        "note": domain.note,
-        "framing": gr.Radio(choices=labels, value="align" if aligned else "center", visible=aligned),
-        "inverter": gr.Dropdown(choices=inverters(editor), value=next(iter(editor.inverters))),
-        "steps": steps(editor, next(iter(editor.inverters))),
-        "source": gr.Dropdown(choices=list(editor.sources), value=shown.source),
-        "layers": gr.Dropdown(choices=presets(editor), value=shown.layers, allow_custom_value=True),
-        "count": shown.count,
-        "keep": kept(editor, shown),
-    }
+class Widgets:
+    """Every widget that a handler reads or changes. Made inside a `gr.Blocks`, in the order of the page."""
+
+    def __init__(self, domains: list[tuple[str, str]]) -> None:
+        # The secret only keeps the tokens out of plain sight in this browser's own storage.
+        self.tokens = gr.BrowserState(
+            {}, storage_key="semantic-sliders-links", secret="semantic-sliders"
+        )  # id of a link -> what deletes it
+        # What a script says when a request is sent: a widget that is shown would be told of every event.
+        self.said = gr.JSON(visible=False)
+        with gr.Row(elem_id="header"):
+            gr.HTML("<h1>Semantic Sliders</h1>", elem_id="title", apply_default_css=False)
+            self.domain = gr.Dropdown(
+                domains, value=domains[0][1], label="Model", show_label=False, container=False
+            )
+        with gr.Row(elem_id="main"):
+            with gr.Column(elem_id="stage"):
+                self._stage()
+            with gr.Column(elem_id="controls"), gr.Tabs(selected="picture") as self.tabs:
+                with gr.Tab("Picture", id="picture"):
+                    self._picture()
+                with gr.Tab("Edit", id="edit"):
+                    self._edit()
+                with gr.Tab("Save & share", id="keep"):
+                    self._save()
+        for name, widget in vars(self).items():
+            widget.elem_id = name  # for the assets
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What handlers may change."""
+        return [getattr(self, name) for name in Update.__annotations__]
+
+    def _stage(self) -> None:
+        """The three pictures and the status line."""
+        self.original = _html("picture", nothing("Loading…"), title="Original")
+        self.inversion = _html("picture", nothing("Loading…"), title="Inversion")
+        self.edited = _html("picture", nothing("Loading…"), title="Edit", template="compare")
+        self.status = _html("status", status("Loading the model…", "busy"))
+
+    def _picture(self) -> None:
+        """Tab: where the picture comes from."""
+        self.upload = gr.Image(
+            type="filepath",
+            sources=["upload", "clipboard", "webcam"],
+            label="Your photograph",
+            show_label=False,
+            placeholder="Drop a photograph here\n- or -\nclick to choose one",
+            buttons=[],
+            height=190,
+        )
+        self.faces = _thumbnails(6, label="Which one?")
+        self.framing = gr.Radio([("Align", ALIGN), ("As it is", BY_HAND)], value=ALIGN, label="Framing")
+        self.crop = _html("crop", cropper())
+        with gr.Accordion("Inversion settings", open=False, elem_id="how"):
+            self.inverter = gr.Dropdown([], label="Inverter")
+            self.steps = gr.Slider(1, 1000, 100, step=1, label="Steps", info="More steps: closer, slower")
+        self.invert = gr.Button("Invert", variant="primary", interactive=False)
+        self.stop = gr.Button("Stop and keep this", variant="stop", visible=False)
+        gr.HTML("<p class='or'>or start from a generated picture</p>", apply_default_css=False)
+        self.samples = _thumbnails(4, label="Samples", show_label=False)
+        with gr.Row(elem_id="seeds"):
+            # no limits: Gradio's own words for a number outside them say nothing
+            self.seed = gr.Number(7, label="Seed", show_label=False, container=False)
+            self.show = gr.Button("Show")
+            self.random = gr.Button("Random")
+        self.note = gr.Markdown()
+
+    def _edit(self) -> None:
+        """Tab: the sliders."""
+        with gr.Row(elem_id="which"):
+            self.source = gr.Dropdown([], label="Directions", min_width=120)
+            self.layers = gr.Dropdown(
+                ["all"], value="all", label="Layers", allow_custom_value=True, min_width=120
+            )
+        with gr.Accordion("What to keep, how many sliders", open=False, elem_id="more"):
+            self.count = gr.Slider(1, POOL, 10, step=1, label="How many", buttons=[])
+            self.keep = gr.CheckboxGroup(
+                [], label="Keep as it is", info="Other sliders then leave it alone", visible=False
+            )
+        self.reset = gr.Button("Reset all sliders", size="sm")
+        self.sliders = _html("sliders", {"bars": []}, sheet={"url": "", "rows": 0})
+
+    def _save(self) -> None:
+        """Tab: links and files."""
+        gr.Markdown("#### Share", elem_classes="section")
+        self.days = gr.Dropdown(
+            [("7 days", 7), ("90 days", 90), ("1 year", 365)], value=90, label="Keep the link for"
+        )
+        self.share = gr.Button("Make a link", variant="primary")
+        self.link = gr.Textbox(label="Link", visible=False, interactive=False)
+        self.copy = gr.Button("Copy link", visible=False)
+        self.delete = gr.Button("Delete this link", variant="stop", visible=False)
+        gr.Markdown("#### Download", elem_classes="section")
+        with gr.Row():
+            self.png = gr.Button("Picture (PNG)")
+            self.npz = gr.Button("Latent (.npz)")
+        self.download = _html("download", {}, visible="hidden")
+        gr.Markdown("#### Continue with a latent", elem_classes="section")
+        self.open = gr.UploadButton("Open .npz or .npy", file_types=[".npz", ".npy"])
 
 
-def kept(editor: Editor, shown: Panel) -> Any:
-    """The check boxes for attributes that other sliders leave as they are; most sources have none."""
-    names = keepable(editor, shown)
-    return gr.CheckboxGroup(
-        choices=names, value=[name for name in shown.keep if name in names], visible=bool(names)
+def _html(
+    behaviour: str, value: object, title: str = "", template: str | None = None, **properties: Any
+) -> Any:
+    """A widget of our own: `assets/behaviour.js` over the HTML of the same name, or of `template`."""
+    html = (ASSETS / f"{template or behaviour}.html").read_text().replace("TITLE", title)
+    script, classes = (ASSETS / f"{behaviour}.js").read_text(), "figure" if title else None
+    return gr.HTML(
+        value,
+        html_template=html,
+        js_on_load=script,
+        apply_default_css=False,
+        elem_classes=classes,
+        **properties,
     )
 
 
-def inverters(editor: Editor) -> list[tuple[str, str]]:
-    """The list of inverters, each with what its first use downloads."""
-    offers = {label: offer(editor, inverter) for label, inverter in editor.inverters.items()}
-    return [(f"{label} · {first}" if first else label, label) for label, first in offers.items()]
-
-
-def steps(editor: Editor, inverter: str) -> Any:
-    """The slider for an inverter's steps, at what its YAML says."""
-    default = default_steps(editor, inverter)
-    if default is None:
-        return gr.Slider(visible=False)
-    return gr.Slider(minimum=1, maximum=max(1000, default), value=default, step=1, visible=True)
-
-
-def presets(editor: Editor) -> list[tuple[str, str]]:
-    """What the list of layers offers; anything else that `parse_layers` reads may be typed."""
-    offered = [("All layers", "all")]
-    groups = [("Coarse: pose, shape", "coarse"), ("Middle: features", "middle"), ("Fine: colours", "fine")]
-    for label, name in groups:
-        try:
-            rows = parse_layers(name, editor.generator.layers, editor.generator.size)
-        except ConfigError:
-            continue  # too few layers to have such a group
-        offered.append((f"{label} ({rows[0]}-{rows[-1]})", name))
-    return offered
-
-
-def sliders(listed: Sequence[Shown], edit: Mapping[str, float]) -> Bars:
-    """Value of the sliders: one row a direction, as `ui/sliders.js` wants them."""
-    return {"bars": [_bar(each, edit.get(each.identity, 0.0)) for each in listed]}
-
-
-def _bar(each: Shown, value: float) -> dict[str, Any]:
-    low, high = each.ends
-    return {
-        "identity": each.identity,
-        "label": each.label,
-        "low": low,
-        "high": high,
-        "step": 0.05 if high - low > 2 else round((high - low) / 120, 4),
-        "value": min(max(value, low), high),
-        "row": each.row,
-        "purity": each.named.purity if each.named else None,
-        "kind": each.named.kind if each.named else "unknown",
-        "mark": MARKS.get(each.named.kind, "") if each.named else "",
-        "note": each.direction.note,
-    }
-
-
-def running(now: bool) -> Update:
-    """Invert turns into Stop while an inversion runs."""
-    return {"invert": gr.Button(visible=not now), "stop": gr.Button(visible=now)}
+def _thumbnails(columns: int, **properties: Any) -> Any:
+    """Small pictures to choose from, hidden while there are none."""
+    return gr.Gallery(
+        columns=columns, allow_preview=False, visible=False, buttons=[], format="jpeg", **properties
+    )

@@ -131,8 +131,12 @@ def test_the_server_believes_no_browser(page):
         ("abc", "did not say"),
         (None, "did not say"),
     ]:
-        body["data"][1] = said
-        answered = page.request.post(told.value.url, data=body)
-        assert answered.ok
+        body["data"] = [said]
+        for _ in range(100):
+            answered = page.request.post(told.value.url, data=body)
+            assert answered.ok
+            if "text" in answered.text():
+                break
+            page.wait_for_timeout(100)  # a visitor has one drag at a time, and the key's is still under way
         assert answer in answered.text()
         assert "Traceback" not in answered.text()

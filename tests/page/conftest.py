@@ -1,31 +1,29 @@
-"""A page without a server: its handlers, a store of links, a photograph."""
+"""A page without a server: its handlers, a store of links, one visitor, a photograph."""
 
 import numpy as np
 import pytest
 from PIL import Image
-from visiting import CONFIGS, Steps
+from visiting import PANEL, Desk, Steps
 
 from sharing import ShareStore
-from ui.handlers import Handlers
-from ui.keeping import Keeping
-from ui.photographs import Photographs
+from ui.state import Visit
 
 
 @pytest.fixture
-def handlers():
-    handlers = Handlers(CONFIGS)
-    handlers.editor("toy").inverters["steps"] = Steps()
-    return handlers
+def page(tmp_path):
+    page = Desk(ShareStore(tmp_path / "shares"))
+    page.models.editor("toy").inverters["steps"] = Steps()
+    return page
 
 
 @pytest.fixture
-def page(handlers):
-    return Photographs(handlers)
+def models(page):
+    return page.models
 
 
 @pytest.fixture
-def keeping(handlers, tmp_path):
-    return Keeping(handlers, ShareStore(tmp_path / "shares"))
+def visit():
+    return Visit("toy", "toy", PANEL)
 
 
 @pytest.fixture

@@ -14,10 +14,25 @@ from backends import Images
 from backends.aligners import Aligner, Subject
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
+from sharing import ShareStore
+from ui.domain import Domain
+from ui.models import Models
+from ui.photograph import Photograph
+from ui.saving import Saving
 from ui.sliders import Sliders
+from ui.state import Panel
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-PANEL = ("SeFa", "all", 6)
+PANEL = Panel("SeFa", "all", 6)
+
+
+class Desk:
+    """All handlers of a page."""
+
+    def __init__(self, store: ShareStore, configs: Path = CONFIGS) -> None:
+        self.models = Models(configs)
+        self.domain, self.photograph = Domain(self.models), Photograph(self.models)
+        self.sliders, self.saving = Sliders(self.models), Saving(self.models, store)
 
 
 @dataclass
@@ -26,11 +41,11 @@ class Steps(Inverter):
 
     steps: int = 4
 
-    def invert(self, images: Images, generator: Generator) -> Iterator[Inversion]:
-        goal = generator.sample([5])
-        for step in range(self.steps + 1):
-            latents = generator.mean() + (goal - generator.mean()) * step / self.steps
-            yield Inversion(latents, generator, step, self.steps)
+    def invert(self, images: Images, generator: Generator, steps: int | None = None) -> Iterator[Inversion]:
+        goal, steps = generator.sample([5]), steps or self.steps
+        for step in range(steps + 1):
+            latents = generator.mean() + (goal - generator.mean()) * step / steps
+            yield Inversion(latents, generator, step, steps)
 
 
 @dataclass
@@ -52,8 +67,15 @@ def pixels(value):
     return np.asarray(Image.open(io.BytesIO(data)), dtype=float)
 
 
-def started(handlers, seed=3):
-    return handlers.sample("toy", seed, *PANEL)
+def png(photo):
+    """The file of a photograph."""
+    buffer = io.BytesIO()
+    photo.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def started(page, visit, seed=3):
+    return page.domain.sample(visit, seed)
 
 
 def arrived(updates):
@@ -69,17 +91,21 @@ def bars(update):
     return update["sliders"]["value"]["bars"]
 
 
-def moved(handlers, work, *values, preview=False):
+def moved(page, visit, *values, preview=False):
     """As the page tells of its first sliders being at these values."""
-    listed = handlers.shown(handlers.editor(work.domain), work.panel) if work else []
+    listed = page.models.shown(visit.domain, visit.panel) if visit.work else []
     names = [each.identity for each in listed]
     told = dict.fromkeys(names, 0.0) | dict(zip(names, values, strict=False))
-    return Sliders(handlers).drag(work, {"values": told, "held": preview})
+    return page.sliders.drag(visit, {"values": told, "held": preview})
 
 
-def inverted(page, photo, steps=4):
-    framed = page.detect(photo, "toy", "align")
-    return list(page.invert(framed["photo"], "steps", steps, *PANEL, session="s"))
+def uploaded(page, visit, photo, framing="align"):
+    return page.photograph.detect(visit, png(photo), photo, framing)
+
+
+def inverted(page, visit, photo, steps=4):
+    uploaded(page, visit, photo)
+    return list(page.photograph.invert(visit, "steps", steps))
 
 
 HEADERS = {"referer": "https://example.org/page/?__theme=dark#top", "host": "inner:7860"}

@@ -1,8 +1,9 @@
 // All sliders, in one component: Gradio does some milliseconds of work for each of its own at every event.
 // `value.bars` says what each row is; `sheet` has the thumbnails. What the visitor does goes to the server by
-// `window.moves` (ui/layout.py), read when a request is sent, so that a busy server gets the latest values only.
+// `moves` (ui/page.py), read when a request is sent, so that a busy server gets the latest values only.
 const list = element.querySelector(".bars");
 const blank = element.querySelector("template").content.firstElementChild;
+const page = window.sliders;
 const rows = [];  // made once and used again; as many are in the list as there are directions
 let shown = 0;
 let grip = null;  // the row that the visitor holds or types into, and what it was then
@@ -21,24 +22,24 @@ const put = (row, value) => {
 
 // Tell the server: a preview will do while the slider is held, the full picture comes at its release.
 const tell = () => {
-  unsettled = window.sliding === true;
+  unsettled = page.held;
   if (!unsettled) {  // what Gradio shows when the tab is opened again, and compares with what the server sends
     props.value = { bars: rows.slice(0, shown).map((row) => ({ ...row.is, value: row.value })) };
   }
   trigger("input");
 };
 const move = (row, value) => { put(row, value); tell(); };
-const settle = () => { if (unsettled && !window.sliding) tell(); };
-window.moves = () => ({
+const settle = () => { if (unsettled && !page.held) tell(); };
+page.moves = () => ({
   values: Object.fromEntries(rows.slice(0, shown).map((row) => [row.is.identity, row.value])),
-  held: window.sliding === true,
+  held: page.held,
   drawn: props.sheet?.rows || 0,  // thumbnails that are here already
 });
 
 // At once, not when the server answers: a request that a drag still has to send speaks of zeros, too.
-window.zero = () => {
-  unsettled = unsettled && window.sliding;
-  for (const row of rows.slice(0, shown)) if (!(window.sliding && grip?.row === row)) put(row, 0);
+page.zero = () => {
+  unsettled = unsettled && page.held;
+  for (const row of rows.slice(0, shown)) if (!(page.held && grip?.row === row)) put(row, 0);
 };
 
 const listen = (row) => {
@@ -47,7 +48,7 @@ const listen = (row) => {
   for (const name of ["pointerdown", "keydown"]) range.addEventListener(name, hold);
   range.addEventListener("input", () => {
     // another direction came under the finger: it is not what the visitor wants to move
-    if (window.sliding && grip?.row === row && grip.identity !== row.is.identity) return put(row, row.value);
+    if (page.held && grip?.row === row && grip.identity !== row.is.identity) return put(row, row.value);
     const value = Number(range.value);
     move(row, Math.abs(value) < row.is.step / 2 ? 0 : value);  // steps are counted from the lower end
   });
@@ -97,7 +98,7 @@ const dress = (row, is, sheet) => {
   row.number.setAttribute("aria-label", `${is.label}: value`);
   row.reset.setAttribute("aria-label", `Reset ${is.label}`);
   row.range.style.setProperty("--zero", share(clamp(0, is), is));
-  const held = grip?.row === row && (window.sliding || grip.typed);
+  const held = grip?.row === row && (page.held || grip.typed);
   if (!(same && held)) put(row, is.value);  // never move a slider under the visitor's finger
   row.purity.hidden = is.purity === null;
   if (is.purity !== null) {

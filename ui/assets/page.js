@@ -1,16 +1,17 @@
-// Whether a slider is held, by pointer or by key: then a smaller picture, sooner, will do.
-window.sliding = false;
+// What ui/page.py asks of the sliders; assets/sliders.js adds `moves` and `zero`. `held`: by pointer or by key,
+// then a smaller picture, sooner, will do.
+window.sliders = { held: false };
 const isBar = (target) => target instanceof HTMLInputElement && target.type === "range" && target.closest(".bar");
-const release = () => { window.sliding = false; };
+const release = () => { window.sliders.held = false; };
 
-document.addEventListener("pointerdown", (event) => { if (isBar(event.target)) window.sliding = true; }, true);
+document.addEventListener("pointerdown", (event) => { if (isBar(event.target)) window.sliders.held = true; }, true);
 for (const name of ["pointerup", "pointercancel"]) window.addEventListener(name, release, true);
 window.addEventListener("blur", release);  // not captured: the blur of another slider is none of ours
 
-// ui/sliders.js waits for a pointer to go up: a key that goes up is a release as well.
+// assets/sliders.js waits for a pointer to go up: a key that goes up is a release as well.
 const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
 document.addEventListener("keydown", (event) => {
-  if (isBar(event.target) && KEYS.includes(event.key)) window.sliding = true;
+  if (isBar(event.target) && KEYS.includes(event.key)) window.sliders.held = true;
 }, true);
 document.addEventListener("keyup", (event) => {
   if (!isBar(event.target) || !KEYS.includes(event.key)) return;

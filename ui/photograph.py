@@ -1,0 +1,196 @@
+"""Handlers: from a photograph to its inversion. Rules as in `domain`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from backends.aligners import AlignmentError
+from backends.photos import PhotoError, read_photo
+from ui import fetching, views
+from ui.domain import chosen
+from ui.models import Models, Step
+from ui.pictures import centre, cropper, drawn, nothing, picture, status
+from ui.state import Photo, Visit
+from ui.widgets import ALIGN, BY_HAND, Update
+
+MOST_SUBJECTS = 12  # that one can choose from
+
+
+class Photograph:
+    """Reading, framing, inverting."""
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+
+    def receive(self, visit: Visit, file: dict[str, Any] | None, framing: str) -> Iterator[Update]:
+        """An uploaded file, after the weights that finding a face needs.
+
+        Gets the browser's own words, so the path is checked here: only uploads are read. Raises PhotoError,
+        also for what is no picture, or too large.
+        """
+        path = Path(str((file or {}).get("path", ""))).resolve()
+        if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+            raise PhotoError("The upload did not arrive. Please try again.")
+        content, domain = path.read_bytes(), visit.domain
+        image = read_photo(content)
+        yield {"status": status("Looking at the photograph…", "busy")}
+        editor = self.models.editor(domain)
+        yield from fetching.fetched(editor, editor.aligner)
+        if visit.domain == domain:
+            yield self.detect(visit, content, image, framing)
+
+    def detect(self, visit: Visit, content: bytes, image: Image.Image, framing: str) -> Update:
+        """Find what can be edited in a new photograph, and show the crop."""
+        subjects = self.models.detect(visit.domain, image) if framing != BY_HAND else ()
+        visit.photo = Photo(content, subjects, detected=framing != BY_HAND)
+        editor = self.models.editor(visit.domain)
+        crops = [editor.crop(image, subject).resize((128, 128)) for subject in subjects[:MOST_SUBJECTS]]
+        numbered = [(crop, str(number)) for number, crop in enumerate(crops, start=1)]
+        framed = self._frame(visit, visit.photo, image, framing)
+        return {**framed, "faces": gr.Gallery(numbered, visible=True) if len(crops) > 1 else _no_faces()}
+
+    def pick(self, visit: Visit, index: object) -> Update:
+        """Another of several faces."""
+        photo = _uploaded(visit)
+        place = chosen(index, len(photo.subjects))
+        return {**self._frame(visit, photo, photo.image, ALIGN, place), "framing": ALIGN}
+
+    def frame(self, visit: Visit, framing: str) -> Update:
+        """The crop that will be inverted: the first subject, or a square that the visitor draws."""
+        photo = _uploaded(visit)
+        return self._frame(visit, photo, photo.image, framing)
+
+    def _frame(self, visit: Visit, photo: Photo, image: Image.Image, framing: str, index: int = 0) -> Update:
+        if framing == BY_HAND:
+            square = photo.square or centre(image)
+            return {**self._by_hand(visit, photo, image, square), "crop": cropper(image, square)}
+        if not photo.detected:
+            photo = replace(photo, subjects=self.models.detect(visit.domain, image), detected=True)
+        editor = self.models.editor(visit.domain)
+        subject = editor.domain.subject
+        if index < len(photo.subjects):
+            crop = editor.crop(image, photo.subjects[index])
+            several = len(photo.subjects) > 1
+            text = f"{len(photo.subjects)} found; choose another below. " if several else ""
+            text += f"Press Invert to find this {subject} in the model."
+            return {**self._framed(visit, photo, crop, text), "crop": cropper()}
+        text = (
+            f"No {subject} was found in this photograph. Try a larger, frontal, well-lit one, "
+            "or choose “As it is” to crop it by hand."
+        )
+        return {
+            **self._unedited(visit, replace(photo, crop=None)),
+            "original": nothing(f"No {subject} found"),
+            "status": status(text, "problem"),
+            "crop": cropper(),
+        }
+
+    def crop(self, visit: Visit, said: dict[str, Any] | None) -> Update:
+        """Another square of the photograph, as the visitor has drawn it."""
+        photo = _uploaded(visit)
+        image = photo.image
+        return self._by_hand(visit, photo, image, drawn(image, (said or {}).get("square")))
+
+    def _by_hand(
+        self, visit: Visit, photo: Photo, image: Image.Image, square: tuple[int, int, int, int]
+    ) -> Update:
+        editor = self.models.editor(visit.domain)
+        text = f"Draw the square around the {editor.domain.subject}, then press Invert."
+        crop = editor.square(image, square)
+        return self._framed(visit, replace(photo, square=square), crop, text)
+
+    def _framed(self, visit: Visit, photo: Photo, crop: Image.Image, text: str) -> Update:
+        """A crop that is ready to be inverted."""
+        subject = self.models.editor(visit.domain).domain.subject
+        return {
+            **self._unedited(visit, replace(photo, crop=crop)),
+            "original": picture(crop, f"The photograph, cropped to the {subject}"),
+            "status": status(text),
+        }
+
+    def _unedited(self, visit: Visit, photo: Photo) -> Update:
+        visit.photo, visit.work = photo, None
+        return {
+            "inversion": nothing("Not inverted yet"),
+            "edited": nothing("Press Invert"),
+            "invert": gr.Button(interactive=photo.crop is not None),
+        }
+
+    # Inversion
+
+    def choose(self, visit: Visit, inverter: str) -> Update:
+        """Another inverter: its own number of steps."""
+        return {"steps": views.steps(self.models.editor(visit.domain), inverter)}
+
+    def ready(self, visit: Visit, inverter: str) -> Iterator[Update]:
+        """Weights that an inverter needs, which may be many times those of the generator."""
+        if visit.photo is not None:
+            editor = self.models.editor(visit.domain)
+            yield from fetching.fetched(editor, editor.inverter(inverter))
+            yield {"inverter": gr.Dropdown(choices=views.inverters(editor), value=inverter)}
+
+    def invert(self, visit: Visit, inverter: str, steps: float) -> Iterator[Update]:
+        """The inversion of the crop, as it advances; `stop` ends it early and keeps what there is."""
+        photo = _uploaded(visit)
+        if photo.crop is None:
+            raise AlignmentError("Upload a photograph first.")
+        editor = self.models.editor(visit.domain)
+        if fetching.missing(editor, editor.inverter(inverter)):  # `ready` has said why
+            return
+        visit.stop.clear()
+        yield {**views.running(True), "status": status("Inverting: preparing…", "busy", 0.0)}
+        step, began = None, time.monotonic()
+        try:
+            with closing(self.models.invert(visit.domain, photo.crop, inverter, int(steps))) as run:
+                for step in run:
+                    if visit.photo is not photo:  # another one, or another crop, came meanwhile
+                        break
+                    yield self._advanced(visit, step, time.monotonic() - began)
+                    if visit.stop.is_set():
+                        break
+        except Exception:
+            yield views.running(False)
+            raise
+        if visit.photo is not photo or step is None:
+            yield views.running(False)
+            return
+        visit.work = step.work
+        ended = "Stopped" if step.done < step.planned else "Inverted"
+        text = f"{ended} after {time.monotonic() - began:.0f} s. Drag a slider to edit."
+        original = picture(photo.crop, "The photograph, cropped")
+        shown = views.work(self.models, visit, text, original)
+        yield {**shown, **views.running(False), "tabs": gr.Tabs(selected="edit")}
+
+    def stop(self, visit: Visit) -> Update:
+        """Ask this visitor's inversion to end after its present step."""
+        visit.stop.set()
+        return {"status": status("Stopping after this step…", "busy")}
+
+    def _advanced(self, visit: Visit, step: Step, seconds: float) -> Update:
+        done = step.done / step.planned
+        text = f"Inverting: step {step.done} of {step.planned}"
+        if done:
+            text += f", about {seconds / done * (1 - done):.0f} s left"
+        update: Update = {"status": status(text, "busy", done)}
+        if step.image is not None:
+            visit.work = step.work
+            seen = picture(step.image, f"Inversion after {step.done} steps")
+            update |= {"inversion": seen, "edited": seen}
+        return update
+
+
+def _uploaded(visit: Visit) -> Photo:
+    if visit.photo is None:
+        raise AlignmentError("Upload a photograph first.")
+    return visit.photo
+
+
+def _no_faces() -> Any:
+    return gr.Gallery(None, visible=False)

@@ -1,0 +1,131 @@
+"""What the page shows of a visit and of a domain: from state to widgets."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import gradio as gr
+
+from config import ConfigError
+from directions import parse_layers
+from editor import Editor
+from ui import semantics, thumbnails
+from ui.fetching import offer
+from ui.models import Models
+from ui.pictures import Picture, nothing, picture, status
+from ui.semantics import Shown
+from ui.state import Panel, Visit, Work
+from ui.thumbnails import Sheet
+from ui.widgets import ALIGN, BY_HAND, Update
+
+MARKS = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
+
+
+def work(models: Models, visit: Visit, message: str, original: Picture | None = None) -> Update:
+    """All three pictures and the sliders of what is being edited."""
+    assert visit.work
+    inversion = edited(models, visit.domain, replace(visit.work, edit={}))
+    generated = visit.work.seed is not None
+    absent = nothing("No photograph: generated" if generated else "Photograph not shared")
+    return {
+        "original": original or absent,
+        "inversion": inversion,
+        "edited": edited(models, visit.domain, visit.work) if visit.work.edit else inversion,
+        **sliders(models, visit),
+        "status": status(message, "done"),
+    }
+
+
+def edited(models: Models, domain: str, work: Work, preview: bool = False) -> Picture:
+    """The picture after the edit."""
+    moved = ", ".join(f"{name} {value:+.1f}" for name, value in work.edit.items())
+    alt = f"Edited picture: {moved}" if moved else "The picture before any edit"
+    return picture(models.render(domain, work, preview), alt, passing=preview)
+
+
+def sliders(models: Models, visit: Visit) -> Update:
+    """All sliders at the values of the edit, with the thumbnails that are there already."""
+    edit = visit.work.edit if visit.work else {}
+    bars = [_bar(each, edit.get(each.identity, 0.0)) for each in models.shown(visit.domain, visit.panel)]
+    sheet = thumbnails.sheet(models.editor(visit.domain), visit.panel)
+    return {"sliders": gr.update(value={"bars": bars}, sheet=asdict(sheet))}
+
+
+def illustrated(sheet: Sheet) -> Update:
+    """Only the thumbnails: what the visitor has moved meanwhile stays as it is."""
+    return {"sliders": gr.update(sheet=asdict(sheet))}
+
+
+def _bar(each: Shown, value: float) -> dict[str, Any]:
+    """One row, as `assets/sliders.js` wants it."""
+    low, high = each.ends
+    return {
+        "identity": each.identity,
+        "label": each.label,
+        "low": low,
+        "high": high,
+        "step": 0.05 if high - low > 2 else round((high - low) / 120, 4),
+        "value": min(max(value, low), high),
+        "row": each.row,
+        "purity": each.named.purity if each.named else None,
+        "kind": each.named.kind if each.named else "unknown",
+        "mark": MARKS.get(each.named.kind, "") if each.named else "",
+        "note": each.direction.note,
+    }
+
+
+def settings(models: Models, visit: Visit) -> Update:
+    """Everything that a domain decides, except pictures and sliders; and an empty place for a photograph."""
+    with models.lock:  # what a generator is like may be known only from its weights
+        editor = models.editor(visit.domain)
+        inverter, detects = next(iter(editor.inverters)), editor.aligner.detects
+        labels = [(f"Align to the {editor.domain.subject}", ALIGN), ("As it is: crop by hand", BY_HAND)]
+        return {
+            "domain": gr.Dropdown(choices=models.offered(), value=visit.domain),
+            "note": editor.domain.note,
+            "upload": None,
+            "faces": gr.Gallery(None, visible=False),
+            "invert": gr.Button(interactive=False),
+            "framing": gr.Radio(choices=labels, value=ALIGN if detects else BY_HAND, visible=detects),
+            "inverter": gr.Dropdown(choices=inverters(editor), value=inverter),
+            "steps": steps(editor, inverter),
+            "source": gr.Dropdown(choices=list(editor.sources), value=visit.panel.source),
+            "layers": gr.Dropdown(choices=presets(editor), value=visit.panel.layers, allow_custom_value=True),
+            "count": visit.panel.count,
+            "keep": kept(editor, visit.panel),
+        }
+
+
+def kept(editor: Editor, panel: Panel) -> Any:
+    """The check boxes for attributes that other sliders leave as they are; most sources have none."""
+    names = semantics.conditions(editor, panel)
+    return gr.CheckboxGroup(choices=names, value=list(panel.keep), visible=bool(names))
+
+
+def inverters(editor: Editor) -> list[tuple[str, str]]:
+    """The list of inverters, each with what its first use downloads."""
+    offers = {label: offer(editor, inverter) for label, inverter in editor.inverters.items()}
+    return [(f"{label} · {first}" if first else label, label) for label, first in offers.items()]
+
+
+def steps(editor: Editor, inverter: str) -> Any:
+    """The slider for an inverter's steps, at what its YAML says; hidden where a single look is all."""
+    own = editor.inverter(inverter).steps
+    return gr.Slider(minimum=1, maximum=max(1000, own), value=own, step=1, visible=own > 1)
+
+
+def presets(editor: Editor) -> list[tuple[str, str]]:
+    """What the list of layers offers; anything else that `parse_layers` reads may be typed."""
+    offered = [("All layers", "all")]
+    groups = [("Coarse: pose, shape", "coarse"), ("Middle: features", "middle"), ("Fine: colours", "fine")]
+    for label, name in groups:
+        try:
+            chosen = parse_layers(name, editor.generator.layers, editor.generator.size)
+        except ConfigError:
+            continue  # too few layers to have such a group
+        offered.append((f"{label} ({chosen[0]}-{chosen[-1]})", name))
+    return offered
+
+
+def running(now: bool) -> Update:
+    """Invert turns into Stop while an inversion runs."""
+    return {"invert": gr.Button(visible=not now), "stop": gr.Button(visible=now)}
