@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from backends import Images
+from backends.dataset import Photographs
 from backends.generators import Generator
 from evaluation import metrics, sheets
-from evaluation._photographs import Photographs
 from evaluation._spectrum import comb
 
 FIRST = 100_000  # seeds of the samples that are measured: far from those on the sheets

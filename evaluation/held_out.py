@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from backends import Images
+from backends.dataset import Photographs
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from directions import Direction
 from evaluation import sheets
-from evaluation._photographs import Photographs
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from backends import Images
 from backends.cache import whole
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
@@ -167,3 +168,14 @@ def export_encoder(encoder: LinearEncoder, file: Path) -> None:
     kept = int((encoder.deviation < 1).sum())
     with whole(file) as partial:
         save_file(state | {"basis": state["basis"][:kept].contiguous()}, partial)
+
+
+@torch.no_grad()
+def samples(network: CompactStyleGAN, seeds: list[int], truncation: float = 1.0, batch: int = 16) -> Images:
+    """One picture per seed; the same seeds always give the same latents."""
+    dim = network.mean.shape[0]
+    z = torch.stack([torch.randn(dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+    w = network.mapping(z.to(network.mean))
+    w = network.mean + truncation * (w - network.mean)
+    parts = [network.synthesize(part[:, None].repeat(1, network.layers, 1)) for part in w.split(batch)]
+    return torch.cat(parts).float()

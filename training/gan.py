@@ -30,12 +30,12 @@ from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
 from config import resolve
 from evaluation.metrics import Measured, figures, measure
-from evaluation.sheets import samples, sheet
+from evaluation.sheets import sheet
 from training import Part, Trainer, _eigenpictures, _networks, _pca_encoder, _transfer
 from training._augment import Augmentation, augment, draw
 from training._discriminator import Maps
 from training._losses import discriminator_terms, generator_terms, reconstruction_terms
-from training._networks import Networks, Rates
+from training._networks import Networks, Rates, samples
 
 CALIBRATION = 64  # photographs from which the discriminator's constants are set
 RISE = 25  # steps in which an optimizer's learning rates rise
