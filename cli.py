@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import environment  # noqa: F401  # before a command imports torch
+
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, in the order of the alphabet."""
