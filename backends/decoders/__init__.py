@@ -104,8 +104,8 @@ class Stored:
         if self.fingerprint != generator.fingerprint:
             raise DecoderError(
                 "this inversion changed a copy of another generator, and would show another picture on this "
-                "one. Open it in the domain that it was made in; if that has new weights, invert the photograph "
-                "again."
+                "one. Open it in the domain that it was made in; if that has new weights, invert the "
+                "photograph again."
             )
         try:
             plugin = find(Decoder, self.decoder)  # type: ignore[type-abstract]
