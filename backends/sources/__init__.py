@@ -103,7 +103,7 @@ def digest(file: Path) -> str:
     return sha256.hexdigest()
 
 
-def progress(total: int, label: str) -> "tqdm[Any]":
+def progress(total: int, label: str) -> tqdm:
     """A progress bar in bytes."""
     return tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False)
 
