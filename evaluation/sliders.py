@@ -1,6 +1,5 @@
 """`python cli.py evaluate sliders`: on how many pictures each end of a slider does what its name says."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,7 +9,7 @@ from tqdm import tqdm
 
 from directions import Direction
 from evaluation.effects import Measure
-from evaluation.tables import markdown
+from evaluation.tables import markdown, write_csv
 
 CLEAR = 0.25  # standard deviations of the score that count as a change
 ENOUGH = 0.9  # share of the pictures on which an end must do what the name says
@@ -70,10 +69,8 @@ def _end(measure: Measure, direction: Direction, strength: float, way: int) -> E
 def write(out: Path, found: Sequence[tuple[End, End]]) -> None:
     """sliders.csv with a row an end, and sliders.md with a row a slider, in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "sliders.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(End)])
-        writer.writeheader()
-        writer.writerows(asdict(end) for pair in found for end in pair)
+    rows = [asdict(end).values() for pair in found for end in pair]
+    write_csv(out / "sliders.csv", [[field.name for field in fields(End)], *rows])
     titles = ["slider", "ends", "pictures", "right at lower, upper end", "mean change", "same person"]
     (out / "sliders.md").write_text(markdown([*titles, "name kept"], map(_cells, found)))
 
