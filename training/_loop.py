@@ -72,8 +72,8 @@ class Loop:
         steps = range(self.done, trainer.steps)
         with kept_heap():
             for number in tqdm(steps, name, initial=self.done, total=trainer.steps, disable=None):
-                self.wait()
-                self.rows.append(trainer.step(number, self.accelerator))
+                if self.parts or number % self.accelerator.num_processes == self.accelerator.process_index:
+                    self.rows.append(trainer.step(number, self.accelerator))
                 self.done += 1
                 for what, interval in (
                     (self.report, every.log),
@@ -88,11 +88,6 @@ class Loop:
             if self.accelerator.is_main_process and not self.parts:
                 trainer.export()
         self.accelerator.wait_for_everyone()
-
-    def wait(self) -> None:
-        """Pause while the pause file exists."""
-        while self.trainer.pause_file and resolve(self.trainer.pause_file).exists():
-            time.sleep(5)
 
     def report(self) -> None:
         """Log the mean of what the last steps returned."""

@@ -26,6 +26,7 @@ from torch import Tensor
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
+from backends.photos import to_pil
 from config import ConfigError, resolve
 from evaluation import scorers
 from evaluation.scorers import Scorer
@@ -72,8 +73,7 @@ class SampleTrainer(DirectionTrainer):
         return [build(Scorer, settings, "scorers") for settings in self.scorers]
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
-        if number % accelerator.num_processes == accelerator.process_index:
-            self.shard(number)
+        self.shard(number)
         return {}
 
     def collect(self) -> Samples:
@@ -128,10 +128,9 @@ def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> Non
     with zipfile.ZipFile(file, "w") as archive:
         for start in range(0, len(latents), batch):
             images = scorers.pictures(generator, latents[start : start + batch])
-            pixels = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-            for i, picture in enumerate(pixels, start):
+            for i, picture in enumerate(to_pil(images), start):
                 stream = io.BytesIO()
-                Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+                picture.save(stream, "JPEG", quality=QUALITY, subsampling=0)
                 archive.writestr(f"{i:03d}.jpg", stream.getvalue())
 
 

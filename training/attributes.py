@@ -46,7 +46,6 @@ class Attributes(Trainer):
     data: str  # .zip of photographs with attributes.csv
     out: str  # the .safetensors file of the heads
     network: Literal["lite0", "lite2"] = "lite0"
-    photographs: int = 0  # use the first few only; 0 = all
     shard: int = 200  # photographs a step
     validation: float = 0.15  # share of the photographs that is held out
     decay: float = 0.02  # weight of half the squared length of a head, against the mean loss
@@ -71,7 +70,7 @@ class Attributes(Trainer):
         """The title and the rows of attributes.csv. Raises ConfigError."""
         with self.archive as archive:
             title, *rows = list(csv.reader(io.TextIOWrapper(archive.open("attributes.csv"))))
-        return title, rows[: self.photographs or None]
+        return title, rows
 
     def file(self, number: int) -> Path:
         """The file of the features of one shard, (2, n, features): sharp and coarse."""
@@ -79,7 +78,7 @@ class Attributes(Trainer):
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         file = self.file(number)
-        if number % accelerator.num_processes == accelerator.process_index and not file.is_file():
+        if not file.is_file():
             names = [row[0] for row in self.table[1][number * self.shard : (number + 1) * self.shard]]
             with whole(file) as partial:
                 np.save(partial, self.features(names))
