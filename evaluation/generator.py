@@ -15,10 +15,11 @@ from backends import Images
 from backends.dataset import Photographs
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
+from backends.photos import to_pil
 from directions import Direction
 from evaluation import metrics
-from evaluation.sheets import sheet
 from evaluation.tables import write_csv
+from video import sheet
 
 FIRST = 100_000  # seeds of the samples that are measured: far from those on the sheets
 BATCH = 16
@@ -36,11 +37,12 @@ def report(
     folder.mkdir(parents=True, exist_ok=True)
     for truncation in (0.7, 1.0):
         picked = samples(generator, range(64), truncation)
-        sheet(picked, 8).save(folder / f"samples_{truncation}.webp", quality=85)
+        sheet(to_pil(picked), 8).save(folder / f"samples_{truncation}.webp", quality=85)
     real = metrics.measure(photographs.batches(size=BATCH))
     seeds = range(FIRST, FIRST + count)
     ours = metrics.measure(samples(generator, seeds[i : i + BATCH]) for i in range(0, count, BATCH))
-    sheet(neighbours(generator, photographs, real.features), 4).save(folder / "nearest.webp", quality=85)
+    nearest = to_pil(neighbours(generator, photographs, real.features))
+    sheet(nearest, 4).save(folder / "nearest.webp", quality=85)
     order = torch.randperm(len(photographs), generator=torch.Generator().manual_seed(0))
     first, second = (real.features[half][:count] for half in order.chunk(2))
     figures = {
@@ -96,7 +98,7 @@ def held_out(
         table.append((photographs.names[number], error, round(spent, 1)))
         pictures += [target, *drawn]
     columns = 2 * (2 + len(directions))
-    sheet(torch.cat(pictures), columns).save(folder / "held_out.webp", quality=85)
+    sheet(to_pil(torch.cat(pictures)), columns).save(folder / "held_out.webp", quality=85)
     write_csv(folder / "held_out.csv", [("photograph", "mse", "seconds"), *table])
     errors = [error for _, error, _ in table]
     logger.info("mean squared error: mean %.4f, worst %.4f", sum(errors) / len(errors), max(errors))

@@ -25,9 +25,8 @@ from evaluation import metrics
 from training import _transfer as transfer
 from training import read, run
 from training._augment import Augmentation, augment, draw
-from training._discriminator import Pixels, Projected
+from training._discriminator import Pixels, Projected, discriminator_terms
 from training._loop import Processes
-from training._losses import discriminator_terms
 from training._networks import Networks, Rates
 from training._pca_encoder import fit
 from training.gan import GAN, TERMS, step, warmup

@@ -29,18 +29,13 @@ class Processes(Accelerator):
 
     def __init__(self, half: bool | None = None) -> None:
         super().__init__(cpu=not torch.cuda.is_available())
-        self.half = _has_bf16() if half is None else half
+        amx = getattr(torch.cpu, "_is_amx_tile_supported", bool)
+        able = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else amx()
+        self.half = able if half is None else half
 
     def autocast(self, autocast_handler: None = None) -> torch.autocast:  # type: ignore[override]
         """The context in which networks compute."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
-
-def _has_bf16() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return amx is not None and amx()
 
 
 def train(trainer: Trainer, accelerator: Accelerator | None = None) -> None:

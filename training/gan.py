@@ -28,14 +28,14 @@ from backends import Images, dataset, device, losses
 from backends.dataset import Data, Photographs
 from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
+from backends.photos import to_pil
 from config import resolve
 from evaluation.metrics import Measured, figures, measure
-from evaluation.sheets import sheet
 from training import Part, Trainer, _eigenpictures, _networks, _pca_encoder, _transfer
 from training._augment import Augmentation, augment, draw
-from training._discriminator import Maps
-from training._losses import discriminator_terms, generator_terms, reconstruction_terms
+from training._discriminator import Maps, discriminator_terms, generator_terms, reconstruction_terms
 from training._networks import Networks, Rates, samples
+from video import sheet
 
 CALIBRATION = 64  # photographs from which the discriminator's constants are set
 RISE = 25  # steps in which an optimizer's learning rates rise
@@ -136,9 +136,9 @@ class GAN(Trainer):
 
     def sheets(self) -> dict[str, Image.Image]:
         """32 samples at truncation 1, always of the same seeds; reconstructions of held-out photographs."""
-        found = {"": sheet(samples(self.networks.average, list(range(32))), 8)}
+        found = {"": sheet(to_pil(samples(self.networks.average, list(range(32)))), 8)}
         if len(self.pictures[1]) and self.rates.encoded:
-            found["_held_out"] = sheet(self.reconstructions(), 8)
+            found["_held_out"] = sheet(to_pil(self.reconstructions()), 8)
         return found
 
     @torch.no_grad()

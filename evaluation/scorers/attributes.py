@@ -28,7 +28,7 @@ class Attributes(Scorer):
     @cached_property
     def _heads(self) -> tuple[str, list[str], dict[str, Tensor]]:
         """The feature network's size, the attributes, and the tensors of `training/attributes.py`."""
-        file = weights.path(self.weights) if not self.weights.endswith(".safetensors") else self.weights
+        file = weights.own(self.weights) or weights.path(self.weights)
         with safe_open(file, "pt", device=str(device())) as content:
             notes = json.loads(content.metadata()["attributes"])
             tensors = {key: content.get_tensor(key).float() for key in TENSORS}
