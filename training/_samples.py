@@ -140,13 +140,10 @@ def _scores(measured: Sequence[Scorer], archive: Path, seeds: list[int]) -> Floa
     for scorer in measured:
         file = archive.with_name(f"{archive.stem}_{_key(scorer)}.npy")
         if not file.is_file():
-            names = [f"seed {seed}" for seed in seeds]
-            starts = range(0, len(seeds), 10)
-            batches = zip(starts, _pictures(archive).split(10), strict=True)
-            parts = [
-                scorers.score([scorer], part.float() / 127.5 - 1, names[start : start + 10])
-                for start, part in batches
-            ]
+            parts = []
+            for part, those in zip(_pictures(archive).split(10), torch.tensor(seeds).split(10), strict=True):
+                names = [f"seed {seed}" for seed in those.tolist()]
+                parts.append(scorers.score([scorer], part.float() / 127.5 - 1, names))
             with whole(file) as partial:
                 np.save(partial, torch.cat(parts).numpy())
         tables.append(np.load(file))

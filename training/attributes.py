@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Bool, Float
-from numpy import ndarray
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
@@ -77,22 +76,19 @@ class Attributes(Trainer):
         return resolve(self.folder) / f"{number * self.shard:05d}.npy"
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
-        file = self.file(number)
-        if not file.is_file():
-            names = [row[0] for row in self.table[1][number * self.shard : (number + 1) * self.shard]]
-            with whole(file) as partial:
-                np.save(partial, self.features(names))
-        return {}
-
-    def features(self, files: list[str]) -> Float[ndarray, "2 n features"]:
-        """Features of the sharp and the coarse photographs."""
-        sharp, coarse = [], []
+        file, rows = self.file(number), self.table[1]
+        if file.is_file():
+            return {}
+        found = []
         with self.archive as archive:
-            for start in range(0, len(files), CHUNK):
-                images = torch.stack([_image(archive.read(name)) for name in files[start : start + CHUNK]])
-                sharp.append(features(images, self.network))
-                coarse.append(features(resize(images, COARSE), self.network))
-        return torch.stack([torch.cat(sharp), torch.cat(coarse)]).half().cpu().numpy()
+            for start in range(number * self.shard, min((number + 1) * self.shard, len(rows)), CHUNK):
+                end = min(start + CHUNK, (number + 1) * self.shard)
+                images = torch.stack([_image(archive.read(name)) for name, *_ in rows[start:end]])
+                both = images, resize(images, COARSE)
+                found.append(torch.stack([features(each, self.network) for each in both]))
+        with whole(file) as partial:
+            np.save(partial, torch.cat(found, 1).half().cpu().numpy())
+        return {}
 
     def export(self) -> None:
         """Fit the heads, judge them on the held-out photographs, write them."""
