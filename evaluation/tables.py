@@ -118,12 +118,8 @@ def picture(rows: Sequence[Row], titles: list[str], columns: list[int]) -> Image
             draw.line((4, top - 1, width, top - 1), fill="black")
         draw.text((4, top + 2), f"{row.source}: {row.label}"[:LETTERS], fill="black", font=font)
         values = row.effect.changes[columns].tolist()
-        cells = [(f"{value:+.1f}", _colour(value)) for value in values]
-        cells += [
-            (f"{value:.0%}", _grey(value)) for value in (row.effect.purity(columns), row.effect.identity)
-        ]
-        for x, (text, colour) in enumerate(cells):
-            left = _left(x, len(columns))
+        for x, value in enumerate([*values, row.effect.purity(columns), row.effect.identity]):
+            left, (text, colour) = _left(x, len(columns)), _cell(value, x >= len(columns))
             draw.rectangle((left, top, left + CELL[0] - 2, top + CELL[1] - 2), fill=colour)
             draw.text((left + 4, top + 2), text, fill="black", font=font)
     return sheet
@@ -134,11 +130,9 @@ def _left(x: int, scores: int) -> int:
     return LEFT + x * CELL[0] + (GAP if x >= scores else 0)
 
 
-def _colour(value: float) -> tuple[int, int, int]:
+def _cell(value: float, share: bool) -> tuple[str, tuple[int, ...]]:
+    """Text and colour."""
+    if share:
+        return f"{value:.0%}", (round(255 - 90 * value),) * 3
     rest = round(255 * (1 - 0.75 * min(abs(value) / FULL, 1)))
-    return (255, rest, rest) if value > 0 else (rest, rest, 255)
-
-
-def _grey(share: float) -> tuple[int, int, int]:
-    level = round(255 - 90 * share)
-    return level, level, level
+    return f"{value:+.1f}", (255, rest, rest) if value > 0 else (rest, rest, 255)

@@ -30,7 +30,7 @@ from torch import Tensor
 from backends.cache import whole
 from backends.losses import resize
 from config import ConfigError, resolve
-from evaluation.scorers._features import features
+from evaluation.scorers.attributes import features
 from training import Trainer
 
 log = logging.getLogger(__name__)
