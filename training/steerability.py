@@ -29,8 +29,6 @@ class Steerability(DescentTrainer):
     strength: float = 3.0  # of the walk that shall reach it
     maps: int = -1  # W+ layer after which feature maps are compared; -1 = pictures are
     pixels: int = 64  # side of the pictures that are compared
-    components: int = 64
-    truncation: float = 0.7
     batch: int = 4
     steps: int = 500  # 0 = no training: the closed form of Spingarn et al. (ICLR 2021)
     rate: float = 0.02
