@@ -45,25 +45,18 @@ def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[tuple[En
     crowd = measure.more(MORE)  # rendered only if something is binary
     found = []
     for name in tqdm([name for name in directions if name in evaluation.sliders], "sliders", disable=None):
-        score, sign = evaluation.promise(name)
+        (score, sign), direction = evaluation.promise(name), directions[name]
         sides = []
-        for strength, way in ((directions[name].low, -sign), (directions[name].high, sign)):
+        for strength, way in ((direction.low, -sign), (direction.high, sign)):  # way: the right one
             some = crowd.having(score, -way, evaluation.samples) if name in evaluation.binary else measure
             asked = some if len(some.latents) >= FEW else measure
-            sides.append(_end(asked, directions[name], strength, way))
+            changes, same = asked.moved(direction, torch.full((len(asked.latents),), float(strength)))
+            change = changes[:, measure.names.index(score)]
+            figures = (way * change > CLEAR).float(), change, same.float()
+            means = (round(float(figure.mean()), 3) for figure in figures)
+            sides.append(End(name, evaluation.sliders[name], strength, *means, tried=len(change)))
         found.append(tuple(sides))
     return found
-
-
-def _end(measure: Measure, direction: Direction, strength: float, way: int) -> End:
-    """`way` is the sign of the change that is right at this end."""
-    score, _ = measure.evaluation.promise(direction.name)
-    changes, same = measure.moved(direction, torch.full((len(measure.latents),), float(strength)))
-    change = changes[:, measure.names.index(score)]
-    figures = (way * change > CLEAR).float(), change, same.float()
-    promised = measure.evaluation.sliders[direction.name]
-    means = (round(float(figure.mean()), 3) for figure in figures)
-    return End(direction.name, promised, strength, *means, tried=len(change))
 
 
 def write(out: Path, found: Sequence[tuple[End, End]]) -> None:

@@ -156,6 +156,13 @@ def test_unknown_scores_are_named():
         interfacegan.chosen(found, {"x": Wanted("two")})
 
 
+def test_misspelt_directions_are_refused_before_any_sampling(tmp_path):
+    file = recipe(tmp_path, "directions: {warm: {score: warmth, kepe: [brightness]}}\n")
+    with pytest.raises(ConfigError, match="kepe"):
+        run(file)
+    assert not (tmp_path / "samples").exists()
+
+
 def recipe(tmp_path, text=""):
     file = tmp_path / "toy.yaml"
     file.write_text(

@@ -91,7 +91,13 @@ class SampleTrainer(DirectionTrainer):
         folder = resolve(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         about = {"fingerprint": self.network.fingerprint, "truncation": self.truncation, "mixed": self.mixed}
-        _label(folder / "about.json", about)
+        label = folder / "about.json"
+        if not label.is_file():
+            label.write_text(json.dumps(about, indent=1))
+        elif json.loads(label.read_text()) != about:
+            raise ConfigError(
+                "folder: it holds samples of other settings; give an empty one or its settings"
+            )
         seeds = list(range(number * SHARD, (number + 1) * SHARD))
         file = folder / f"{seeds[0]:06d}.npz"
         if not file.is_file():
@@ -113,14 +119,6 @@ class SampleTrainer(DirectionTrainer):
                 cut = int(torch.randint(0, self.network.layers, (), generator=source))
                 latent[cut:] = other[cut:]
         return latents
-
-
-def _label(file: Path, about: dict[str, object]) -> None:
-    """The folder's shards were made for this generator; an empty folder is labelled. Raises ConfigError."""
-    if not file.is_file():
-        file.write_text(json.dumps(about, indent=1))
-    elif json.loads(file.read_text()) != about:
-        raise ConfigError("folder: it holds samples of other settings; give an empty one, or its settings")
 
 
 def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> None:
