@@ -95,9 +95,7 @@ class SampleTrainer(DirectionTrainer):
         if not label.is_file():
             label.write_text(json.dumps(about, indent=1))
         elif json.loads(label.read_text()) != about:
-            raise ConfigError(
-                "folder: it holds samples of other settings; give an empty one or its settings"
-            )
+            raise ConfigError("folder: it holds samples of other settings; give an empty one or its settings")
         seeds = list(range(number * SHARD, (number + 1) * SHARD))
         file = folder / f"{seeds[0]:06d}.npz"
         if not file.is_file():
