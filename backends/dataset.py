@@ -123,20 +123,15 @@ def _square(source: bytes | Image.Image, size: int) -> UInt8[Tensor, "size size 
     return torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8).view(size, size, 3)
 
 
-class Order:
-    """Which photographs make up which batch: every one once an epoch, shuffled anew, from the step number.
+def batch(count: int, seed: int, step: int, size: int, rank: int = 0, ranks: int = 1) -> list[int]:
+    """The `size` of `count` photographs that process `rank` of `ranks` sees in a step.
 
-    No state has to be stored to resume, and processes share out a step's photographs without talking.
+    Every one comes once an epoch, shuffled anew. All follows from the step: nothing has to be stored to
+    resume, and processes share out a step's photographs without talking.
     """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed = count, seed
-
-    def batch(self, step: int, size: int, rank: int = 0, ranks: int = 1) -> list[int]:
-        """`size` indices of this step for process `rank` of `ranks`."""
-        first = (step * ranks + rank) * size
-        return [self._epoch(place // self.count)[place % self.count] for place in range(first, first + size)]
-
-    def _epoch(self, number: int) -> list[int]:
-        source = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        return torch.randperm(self.count, generator=source).tolist()
+    chosen = []
+    for place in range((step * ranks + rank) * size, (step * ranks + rank + 1) * size):
+        epoch, index = divmod(place, count)
+        source = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        chosen.append(int(torch.randperm(count, generator=source)[index]))
+    return chosen

@@ -92,15 +92,11 @@ class GAN(Trainer):
         return replace(train, pixels=train.pixels[:count], names=train.names[:count]), held_out
 
     @cached_property
-    def order(self) -> dataset.Order:
-        return dataset.Order(len(self.pictures[0]), self.seed)
-
-    @cached_property
     def networks(self) -> Networks:
         """All networks, at the beginning of the run. Raises ConfigError."""
         network, (photographs, _) = self.network, self.pictures
         discriminator = _networks.discriminator(self, network.size)
-        examples = photographs.images(self.order.batch(0, CALIBRATION))
+        examples = photographs.images(dataset.batch(len(photographs), self.seed, 0, CALIBRATION))
         discriminator.calibrate(examples)
         encoder = LinearEncoder(network.mean.shape[0])
         resumed = self.checkpoint.is_file()  # then all of this comes from there
@@ -118,7 +114,7 @@ class GAN(Trainer):
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         rank, ranks = accelerator.process_index, accelerator.num_processes
         numbers = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 64 + rank)
-        chosen = self.order.batch(number, self.batch, rank, ranks)
+        chosen = dataset.batch(len(self.pictures[0]), self.seed, number, self.batch, rank, ranks)
         photographs = self.pictures[0].images(chosen).to(accelerator.device)
         flipped = torch.rand(len(chosen), generator=numbers) < 0.5
         photographs[flipped] = photographs[flipped].flip(3)
