@@ -1,4 +1,4 @@
-"""Series of pictures as one file: a strip side by side, or a video that goes there and back."""
+"""Series of pictures as one file: a sheet, a strip side by side, or a video that goes there and back."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def write(frames: list[Image.Image], target: Path, rate: int = 16) -> None:
     """
     ending = target.suffix.lower()
     if ending in STRIPS:
-        strip(frames).save(target, **({"quality": 92} if ending != ".png" else {}))  # pyright: ignore[reportArgumentType]
+        sheet(frames, len(frames)).save(target, **({"quality": 92} if ending != ".png" else {}))  # pyright: ignore[reportArgumentType]
     elif ending == ".mp4":
         _write_mp4(there_and_back(frames), target, rate)
     elif ending in VIDEOS:
@@ -27,13 +27,13 @@ def write(frames: list[Image.Image], target: Path, rate: int = 16) -> None:
         raise ValueError(f"cannot write {ending!r}; use one of {', '.join(STRIPS + VIDEOS)}")
 
 
-def strip(frames: list[Image.Image]) -> Image.Image:
-    """The frames side by side."""
-    width, height = frames[0].size
-    sheet = Image.new("RGB", (width * len(frames), height))
-    for i, frame in enumerate(frames):
-        sheet.paste(frame, (i * width, 0))
-    return sheet
+def sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
+    """Equally large pictures in one, row by row."""
+    width, height = pictures[0].size
+    canvas = Image.new("RGB", (columns * width, -(-len(pictures) // columns) * height), "white")
+    for i, picture in enumerate(pictures):
+        canvas.paste(picture, (i % columns * width, i // columns * height))
+    return canvas
 
 
 def there_and_back(frames: list[Image.Image]) -> list[Image.Image]:

@@ -47,11 +47,15 @@ class Photographs:
         chosen = self.pixels if indices is None else self.pixels[torch.tensor(indices, dtype=torch.long)]
         return chosen.permute(0, 3, 1, 2).float() / 127.5 - 1
 
-    def batches(self, count: int = 0, size: int = 32) -> Iterator[Images]:
-        """`count` of the pictures, spread evenly (0 = all), in batches of `size`."""
+    def spread(self, count: int) -> list[int]:
+        """Indices of `count` pictures (0, or more than there are: all), spread evenly."""
         count = min(count or len(self), len(self))
-        chosen = [i * len(self) // count for i in range(count)]
-        for start in range(0, count, size):
+        return [i * len(self) // count for i in range(count)]
+
+    def batches(self, count: int = 0, size: int = 32) -> Iterator[Images]:
+        """The pictures of `spread(count)`, in batches of `size`."""
+        chosen = self.spread(count)
+        for start in range(0, len(chosen), size):
             yield self.images(chosen[start : start + size])
 
 
@@ -65,23 +69,15 @@ def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
         raise ConfigError(
             f"data.path: {len(pairs)} pictures found; it takes more than holdout = {data.holdout}"
         )
-    pixels = [_square(source, size) for _, source in tqdm(pairs, "photographs", disable=None)]
-    names = [name for name, _ in pairs]
-    step = len(names) / max(data.holdout, 1)
-    held = {int(step * i + step / 2) for i in range(data.holdout)}
-    kept = [i for i in range(len(names)) if i not in held]
-    parts = (kept, sorted(held))
-    train, test = (Photographs(_stacked(pixels, part, size), [names[i] for i in part]) for part in parts)
+    pixels = torch.empty(len(pairs), size, size, 3, dtype=torch.uint8)
+    for i, (_, source) in enumerate(tqdm(pairs, "photographs", disable=None)):
+        pixels[i] = _square(source, size)
+    step = len(pairs) / max(data.holdout, 1)
+    held = [int(step * i + step / 2) for i in range(data.holdout)]
+    kept = sorted({*range(len(pairs))}.difference(held))
+    train, test = (Photographs(pixels[part], [pairs[i][0] for i in part]) for part in (kept, held))
     logger.info("%d photographs to train on, %d held out", len(train), len(test))
     return train, test
-
-
-def _stacked(pixels: list[Tensor], chosen: list[int], size: int) -> Bytes:
-    return (
-        torch.stack([pixels[i] for i in chosen])
-        if chosen
-        else torch.empty(0, size, size, 3, dtype=torch.uint8)
-    )
 
 
 def _opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:
@@ -127,20 +123,15 @@ def _square(source: bytes | Image.Image, size: int) -> UInt8[Tensor, "size size 
     return torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8).view(size, size, 3)
 
 
-class Order:
-    """Which photographs make up which batch: every one once an epoch, shuffled anew, from the step number.
+def batch(count: int, seed: int, step: int, size: int, rank: int = 0, ranks: int = 1) -> list[int]:
+    """The `size` of `count` photographs that process `rank` of `ranks` sees in a step.
 
-    No state has to be stored to resume, and processes share out a step's photographs without talking.
+    Every one comes once an epoch, shuffled anew. All follows from the step: nothing has to be stored to
+    resume, and processes share out a step's photographs without talking.
     """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed = count, seed
-
-    def batch(self, step: int, size: int, rank: int = 0, ranks: int = 1) -> list[int]:
-        """`size` indices of this step for process `rank` of `ranks`."""
-        first = (step * ranks + rank) * size
-        return [self._epoch(place // self.count)[place % self.count] for place in range(first, first + size)]
-
-    def _epoch(self, number: int) -> list[int]:
-        source = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        return torch.randperm(self.count, generator=source).tolist()
+    chosen = []
+    for place in range((step * ranks + rank) * size, (step * ranks + rank + 1) * size):
+        epoch, index = divmod(place, count)
+        source = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        chosen.append(int(torch.randperm(count, generator=source)[index]))
+    return chosen

@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,8 +83,8 @@ def main() -> None:
         except AlignmentError as error:
             log.warning("%s: %s", name, error)
             continue
-        lines = list(rows(editor, name, crop, label)) if arguments.last else None
-        for line in lines[-1:] if lines else rows(editor, name, crop, label):
+        lines = rows(editor, name, crop, label)
+        for line in deque(lines, 1) if arguments.last else lines:
             sys.stdout.write(line)
             sys.stdout.flush()
 

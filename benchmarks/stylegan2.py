@@ -16,7 +16,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 import types
 import warnings
 from collections.abc import Callable
@@ -24,16 +23,13 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from _timing import alternating  # first: it finds the other modules
+from synthetic_checkpoints import nvidia, rosinality, widths  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from synthetic_checkpoints import nvidia, rosinality, widths  # noqa: E402  # pyright: ignore[reportMissingImports]
-
-from backends import checkpoints  # noqa: E402
-from backends.generators.stylegan2 import StyleGAN2  # noqa: E402
-from directions.sefa import SeFa  # noqa: E402
+from backends import checkpoints
+from backends.generators.stylegan2 import StyleGAN2
+from directions.sefa import SeFa
 
 log = logging.getLogger("benchmark")
 SIZE, LAYERS, DIM = 1024, 18, 512
@@ -58,19 +54,6 @@ def public_nvidia(checkout: Path, state: dict[str, Tensor]) -> Draw:
     filters = {key: value for key, value in network.state_dict().items() if "resample_filter" in key}
     network.load_state_dict(state | filters)
     return lambda w: network.synthesis(w, noise_mode="const", force_fp32=True, fused_modconv=True)
-
-
-def alternating(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of `rounds` alternating runs of each, after one that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            for counts in (False, True):  # the first run after another's pays for getting its memory back
-                start = time.perf_counter()
-                run()
-                if number and counts:
-                    times[name].append(time.perf_counter() - start)
-    return times
 
 
 def peak(options: argparse.Namespace, who: str) -> float:

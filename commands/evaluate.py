@@ -61,13 +61,12 @@ def run(options: argparse.Namespace) -> int:
 def _generator(options: argparse.Namespace, editor: "Editor") -> int:
     """Sheets and figures of the generator, and of the domain around it."""
     from backends import dataset
-    from evaluation.generator import Report, report
-    from evaluation.held_out import held_out
+    from evaluation.generator import held_out, report
 
     place = Path(options.photographs)  # of the working directory, or the name of a dataset
     path = str(place.absolute()) if place.exists() else options.photographs
     trained, held = dataset.load(dataset.Data(path, labels=options.labels), editor.generator.size)
-    report(Report(options.out, options.samples or 5000), editor.generator, trained)
+    report(editor.generator, trained, options.out, options.samples or 5000)
     directions = [d for label in editor.sources for d in editor.directions(label).values()][:2]
     held_out(editor.generator, editor.inverter(), directions, held, options.out)
     return 0

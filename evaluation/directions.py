@@ -4,16 +4,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from config import ConfigError
 from directions import Direction, DirectionSource
 from editor import Editor
-from evaluation import naming, tables
+from evaluation import naming
 from evaluation.effects import Measure, measured
 from evaluation.settings import Evaluation
-from evaluation.tables import Row, Summary
+from evaluation.tables import Row, Summary, write
 from plugins import build
 
 log = logging.getLogger(__name__)
@@ -55,43 +54,26 @@ def report(
     count: int | None = None,
     kept: Path | None = None,
 ) -> list[Summary]:
-    """Writes directions.csv, .md and .png to `out` and the names to `kept` (the cache by default)."""
+    """Writes directions.csv, .md and .png to `out` and the names to `kept` (the cache by default).
+
+    Sources whose file is not there are left out, so that the others are still compared.
+    """
     measure = Measure(editor.generator, evaluation)
-    scores = measure.names
-    columns = [scores.index(score) for score in evaluation.words]
+    columns = [measure.names.index(score) for score in evaluation.words]
     rows: list[Row] = []
     summaries: list[Summary] = []
     for label, source in chosen.items():
-        listed = _directions(editor, label, source)[:count]
-        if not listed:
+        try:
+            listed = source.directions(editor.generator)[:count]
+        except ConfigError as error:
+            log.warning("%s is left out: %s", label, error)
             continue
-        effects = {d.name: measured(measure, d) for d in tqdm(listed, label, disable=None)}
-        ends = {d.name: d.high for d in listed}
-        named = {n: naming.name(n, effect, evaluation, scores, ends[n]) for n, effect in effects.items()}
-        mine = [Row(label, n, named[n].label, effect) for n, effect in effects.items()]
-        rows += mine
-        summaries.append(tables.summary(label, mine, columns))
+        named = {}
+        for direction in tqdm(listed, label, disable=None):
+            name, effect = direction.name, measured(measure, direction)
+            named[name] = naming.name(name, effect, evaluation, measure.names, direction.high)
+            rows.append(Row(label, name, named[name].label, effect))
         naming.keep(editor.name, {naming.key(editor.generator.fingerprint, source): named}, kept)
-        log.info("%s: %d directions measured", label, len(mine))
-        _write(out, rows, summaries, scores, columns)  # after every source: nothing is lost when interrupted
+        log.info("%s: %d directions measured", label, len(named))
+        summaries = write(out, rows, measure.names, columns)  # nothing is lost when interrupted
     return summaries
-
-
-def _directions(editor: Editor, label: str, source: DirectionSource) -> list[Direction]:
-    """None of a source whose file is not there: the others are still compared."""
-    try:
-        return source.directions(editor.generator)
-    except ConfigError as error:
-        log.warning("%s is left out: %s", label, error)
-        return []
-
-
-def _write(
-    out: Path, rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str], columns: list[int]
-) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(out / "directions.csv", rows, scores)
-    (out / "directions.md").write_text(tables.report(rows, summaries, scores, columns))
-    picture = tables.picture(rows, scores, columns)
-    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE)  # a quarter of the size
-    few.save(out / "directions.png", optimize=True)

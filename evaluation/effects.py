@@ -140,29 +140,24 @@ def measured(measure: Measure, direction: Direction) -> Effect:
     """The effect from the cache, or a new one, which is kept: an interrupted evaluation continues."""
     file = cache.folder() / "effects" / f"{key(measure, direction)}.json"
     kept = read_json(file)
-    try:
-        changes, agreement = torch.tensor(kept["changes"]), torch.tensor(kept["agreement"])
-        if changes.shape == agreement.shape == (len(measure.names),):
-            return Effect(changes, agreement, float(kept["identity"]))
-    except (KeyError, TypeError, ValueError):  # not there, or damaged
-        pass
-    new = measure.effect(direction)
-    numbers = {"changes": new.changes.tolist(), "agreement": new.agreement.tolist(), "identity": new.identity}
-    write_json(file, {"direction": direction.name, "scores": measure.names, **numbers})
-    return new
+    if not kept:
+        new = measure.effect(direction)
+        kept = {"direction": direction.name, "scores": measure.names, "identity": new.identity}
+        kept |= {"changes": new.changes.tolist(), "agreement": new.agreement.tolist()}
+        write_json(file, kept)
+    return Effect(torch.tensor(kept["changes"]), torch.tensor(kept["agreement"]), kept["identity"])
 
 
 def key(measure: Measure, direction: Direction) -> str:
-    """Changes with the generator, the evaluation, and with what the direction adds to two of the samples."""
+    """Changes with the generator, the evaluation, and with what the direction adds to two of the samples.
+
+    The last digits of that, in which two machines may differ, do not count.
+    """
     settings = {name: value for name, value in asdict(measure.evaluation).items() if name in COUNTED}
     contents = [scorer.content() for scorer in measure.scorers]
     text = json.dumps([measure.generator.fingerprint, settings, contents], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode() + _bytes(direction.step(measure.latents[:2]))).hexdigest()[:32]
-
-
-def _bytes(step: Float[Tensor, "n layers dim"]) -> bytes:
-    """The last digits, in which two machines may differ, do not count."""
-    return step.detach().cpu().to(torch.bfloat16).view(torch.int16).numpy().tobytes()
+    step = direction.step(measure.latents[:2]).detach().cpu().to(torch.bfloat16).view(torch.int16)
+    return hashlib.sha256(text.encode() + step.numpy().tobytes()).hexdigest()[:32]
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`python cli.py evaluate sliders`: on how many pictures each end of a slider does what its name says."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,7 +9,7 @@ from tqdm import tqdm
 
 from directions import Direction
 from evaluation.effects import Measure
-from evaluation.tables import markdown
+from evaluation.tables import markdown, write_csv
 
 CLEAR = 0.25  # standard deviations of the score that count as a change
 ENOUGH = 0.9  # share of the pictures on which an end must do what the name says
@@ -46,34 +45,25 @@ def ends(measure: Measure, directions: Mapping[str, Direction]) -> list[tuple[En
     crowd = measure.more(MORE)  # rendered only if something is binary
     found = []
     for name in tqdm([name for name in directions if name in evaluation.sliders], "sliders", disable=None):
-        score, sign = evaluation.promise(name)
+        (score, sign), direction = evaluation.promise(name), directions[name]
         sides = []
-        for strength, way in ((directions[name].low, -sign), (directions[name].high, sign)):
+        for strength, way in ((direction.low, -sign), (direction.high, sign)):  # way: the right one
             some = crowd.having(score, -way, evaluation.samples) if name in evaluation.binary else measure
             asked = some if len(some.latents) >= FEW else measure
-            sides.append(_end(asked, directions[name], strength, way))
+            changes, same = asked.moved(direction, torch.full((len(asked.latents),), float(strength)))
+            change = changes[:, measure.names.index(score)]
+            figures = (way * change > CLEAR).float(), change, same.float()
+            means = (round(float(figure.mean()), 3) for figure in figures)
+            sides.append(End(name, evaluation.sliders[name], strength, *means, tried=len(change)))
         found.append(tuple(sides))
     return found
-
-
-def _end(measure: Measure, direction: Direction, strength: float, way: int) -> End:
-    """`way` is the sign of the change that is right at this end."""
-    score, _ = measure.evaluation.promise(direction.name)
-    changes, same = measure.moved(direction, torch.full((len(measure.latents),), float(strength)))
-    change = changes[:, measure.names.index(score)]
-    figures = (way * change > CLEAR).float(), change, same.float()
-    promised = measure.evaluation.sliders[direction.name]
-    means = (round(float(figure.mean()), 3) for figure in figures)
-    return End(direction.name, promised, strength, *means, tried=len(change))
 
 
 def write(out: Path, found: Sequence[tuple[End, End]]) -> None:
     """sliders.csv with a row an end, and sliders.md with a row a slider, in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "sliders.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(End)])
-        writer.writeheader()
-        writer.writerows(asdict(end) for pair in found for end in pair)
+    rows = [asdict(end).values() for pair in found for end in pair]
+    write_csv(out / "sliders.csv", [[field.name for field in fields(End)], *rows])
     titles = ["slider", "ends", "pictures", "right at lower, upper end", "mean change", "same person"]
     (out / "sliders.md").write_text(markdown([*titles, "name kept"], map(_cells, found)))
 

@@ -53,31 +53,42 @@ def summary(source: str, rows: Sequence[Row], columns: list[int]) -> Summary:
     )
 
 
-def write_csv(file: Path, rows: Sequence[Row], scores: list[str]) -> None:
-    """Every score, also those that give no names."""
+def write_csv(file: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Titles and numbers of any table."""
     with file.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["source", "direction", "label", "identity", *scores])
-        for row in rows:
-            changes = [f"{value:.3f}" for value in row.effect.changes.tolist()]
-            writer.writerow([row.source, row.direction, row.label, f"{row.effect.identity:.3f}", *changes])
+        csv.writer(stream).writerows(rows)
 
 
-def report(rows: Sequence[Row], summaries: Sequence[Summary], scores: list[str], columns: list[int]) -> str:
-    """Markdown: the summary, then per direction what it changes most."""
-    changed = []
+def write(out: Path, rows: Sequence[Row], scores: list[str], columns: list[int]) -> list[Summary]:
+    """directions.csv (every score), .md (what a direction changes most), .png; `columns` give names.
+
+    Returns the summaries of the sources, which are in the second file as well.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lines: list[list[str]] = []
+    changed: list[list[str]] = []
     for row in rows:
-        order = sorted(columns, key=lambda column: -abs(float(row.effect.changes[column])))[:4]
-        most = ", ".join(f"{scores[column]} {float(row.effect.changes[column]):+.2f}" for column in order)
-        figures = [f"{row.effect.purity(columns):.2f}", f"{row.effect.identity:.0%}"]
-        changed.append([row.source, row.direction, row.label, *figures, most])
+        changes, identity = row.effect.changes.tolist(), row.effect.identity
+        place = [row.source, row.direction, row.label]
+        lines.append([*place, f"{identity:.3f}", *(f"{value:.3f}" for value in changes)])
+        order = sorted(columns, key=lambda column: -abs(changes[column]))[:4]
+        most = ", ".join(f"{scores[column]} {changes[column]:+.2f}" for column in order)
+        changed.append([*place, f"{row.effect.purity(columns):.2f}", f"{identity:.0%}", most])
+    write_csv(out / "directions.csv", [["source", "direction", "label", "identity", *scores], *lines])
+    summaries = [
+        summary(source, [row for row in rows if row.source == source], columns)
+        for source in dict.fromkeys(row.source for row in rows)
+    ]
     compared = []
     for s in summaries:
         figures = [f"{s.effect:.2f}", f"{s.purity:.2f}", f"{s.identity:.0%}", f"{s.diversity:.2f}"]
-        compared.append([s.source, str(s.directions), *figures])
-    first = markdown(["source", "directions", "effect", "purity", "identity kept", "diversity"], compared)
+        compared.append([s.source, f"{s.directions}", *figures])
+    first = ["source", "directions", "effect", "purity", "identity kept", "diversity"]
     second = ["source", "direction", "name", "purity", "identity kept", "changes most"]
-    return first + "\n" + markdown(second, changed)
+    (out / "directions.md").write_text(markdown(first, compared) + "\n" + markdown(second, changed))
+    few = picture(rows, scores, columns).quantize(256, Image.Quantize.MAXCOVERAGE)  # a quarter of the size
+    few.save(out / "directions.png", optimize=True)
+    return summaries
 
 
 def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -107,12 +118,8 @@ def picture(rows: Sequence[Row], titles: list[str], columns: list[int]) -> Image
             draw.line((4, top - 1, width, top - 1), fill="black")
         draw.text((4, top + 2), f"{row.source}: {row.label}"[:LETTERS], fill="black", font=font)
         values = row.effect.changes[columns].tolist()
-        cells = [(f"{value:+.1f}", _colour(value)) for value in values]
-        cells += [
-            (f"{value:.0%}", _grey(value)) for value in (row.effect.purity(columns), row.effect.identity)
-        ]
-        for x, (text, colour) in enumerate(cells):
-            left = _left(x, len(columns))
+        for x, value in enumerate([*values, row.effect.purity(columns), row.effect.identity]):
+            left, (text, colour) = _left(x, len(columns)), _cell(value, x >= len(columns))
             draw.rectangle((left, top, left + CELL[0] - 2, top + CELL[1] - 2), fill=colour)
             draw.text((left + 4, top + 2), text, fill="black", font=font)
     return sheet
@@ -123,11 +130,9 @@ def _left(x: int, scores: int) -> int:
     return LEFT + x * CELL[0] + (GAP if x >= scores else 0)
 
 
-def _colour(value: float) -> tuple[int, int, int]:
+def _cell(value: float, share: bool) -> tuple[str, tuple[int, ...]]:
+    """Text and colour."""
+    if share:
+        return f"{value:.0%}", (round(255 - 90 * value),) * 3
     rest = round(255 * (1 - 0.75 * min(abs(value) / FULL, 1)))
-    return (255, rest, rest) if value > 0 else (rest, rest, 255)
-
-
-def _grey(share: float) -> tuple[int, int, int]:
-    level = round(255 - 90 * share)
-    return level, level, level
+    return f"{value:+.1f}", (255, rest, rest) if value > 0 else (rest, rest, 255)

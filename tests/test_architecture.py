@@ -30,8 +30,8 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
         "evaluation", "ui",
     },
     "cli": {"commands"},
-    "training": {"training", "plugins", "backends", "directions", "evaluation"},
-    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins"},
+    "training": {"training", "plugins", "backends", "directions", "evaluation", "video"},
+    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins", "video"},
 }  # fmt: skip
 
 

@@ -12,8 +12,7 @@ from backends import dataset
 from backends.dataset import Data
 from backends.generators import Generator
 from editor import Editor
-from evaluation.generator import Report, report
-from evaluation.held_out import held_out
+from evaluation.generator import held_out, report
 from plugins import build
 from training import _transfer as transfer
 
@@ -56,7 +55,7 @@ def test_report_of_noise_is_far_from_photographs(photographs: Data, tmp_path: Pa
         save_file(state, tmp_path / "noise.safetensors")
         settings = settings | {"weights": str(tmp_path / "noise.safetensors")}
     train, _ = dataset.load(photographs, 16)
-    figures = report(Report(tmp_path / "report", samples=6), build(Generator, settings, ""), train)
+    figures = report(build(Generator, settings, ""), train, tmp_path / "report", count=6)
     assert figures["samples"] == 6
     assert figures["fid_like"] > figures["fid_like_of_halves"] > 0
     assert figures["diversity"] > 0

@@ -12,7 +12,7 @@ from evaluation import scorers
 from training import _disentangle, interfacegan, run
 from training._samples import Samples, _pictures
 from training.attributes import fit, judge
-from training.interfacegan import InterFaceGAN, support_vector_machine
+from training.interfacegan import InterFaceGAN, Wanted, support_vector_machine
 
 
 def cosine(a, b):
@@ -94,27 +94,34 @@ def mixed_scores():
 def test_projection_keeps_another_score():
     samples = mixed_scores()
     found = interfacegan.boundaries(samples, "regression", ratio=0.2)
-    wanted = {"alone": {"score": "both", "keep": ["second"]}, "less": {"score": "second", "sign": -1}}
+    wanted = {"alone": Wanted("both", keep=["second"]), "less": Wanted("second", -1)}
     stored = interfacegan.chosen(found, wanted)
     assert cosine(stored["alone"].vector, torch.eye(16)[0].double()) > 0.98
     assert abs(float(stored["alone"].vector[0, 15])) < 0.05
     assert float(stored["less"].vector[0, 15]) < -0.9
 
 
+def predicted(model, direction):
+    """Effect of one standard deviation of the latents along the direction on every score."""
+    coordinates = torch.linalg.solve(model.unwhiten, direction.to(model.unwhiten))
+    effects = model.effects @ (coordinates / coordinates.norm())
+    return dict(zip(model.names, effects.tolist(), strict=True))
+
+
 def test_purest_directions_change_one_score():
     samples = mixed_scores()
     model = _disentangle.fit(samples)
-    pure = model.predicted(model.direction("both", still=["both", "second"], tolerance=0.01))
-    strong = model.predicted(model.direction("both", tolerance=0.01))
+    pure = predicted(model, model.direction("both", still=["both", "second"], tolerance=0.01))
+    strong = predicted(model, model.direction("both", tolerance=0.01))
     assert abs(pure["second"]) < 0.05 < 0.5 < pure["both"] < strong["both"]
     assert strong["second"] > 0.6
     down = model.direction("second", sign=-1, still=["both"], tolerance=0.01)
-    assert model.predicted(down)["second"] < -0.5
+    assert predicted(model, down)["second"] < -0.5
     exact = model.direction("both", still=["second"], tolerance=0.3).double()
     source = torch.Generator().manual_seed(1)
 
     def quotient(direction):
-        effects = model.predicted(direction / direction.norm())
+        effects = predicted(model, direction / direction.norm())
         return effects["both"] ** 2 / (0.3 + effects["second"] ** 2)
 
     for _ in range(30):
@@ -127,7 +134,7 @@ def test_purest_scores_may_be_unknown_for_some_samples():
     scores = samples.scores.clone()
     scores[::2, 1] = float("nan")
     model = _disentangle.fit(Samples(samples.latents, scores, samples.names))
-    assert model.predicted(torch.eye(16)[15])["second"] > 0.95
+    assert predicted(model, torch.eye(16)[15])["second"] > 0.95
 
 
 def test_purest_recipes_say_what_may_change_too(tmp_path):
@@ -146,7 +153,14 @@ def test_unknown_scores_are_named():
     samples = Samples(torch.randn(100, 1, 4), torch.randn(100, 1), ["one"])
     found = interfacegan.boundaries(samples, "regression")
     with pytest.raises(ConfigError, match="no score is called 'two'; there are: one"):
-        interfacegan.chosen(found, {"x": {"score": "two"}})
+        interfacegan.chosen(found, {"x": Wanted("two")})
+
+
+def test_misspelt_directions_are_refused_before_any_sampling(tmp_path):
+    file = recipe(tmp_path, "directions: {warm: {score: warmth, kepe: [brightness]}}\n")
+    with pytest.raises(ConfigError, match="kepe"):
+        run(file)
+    assert not (tmp_path / "samples").exists()
 
 
 def recipe(tmp_path, text=""):

@@ -72,5 +72,5 @@ def test_shipped_recipes_and_evaluations_name_scores_that_exist(domain):
     assert isinstance(made, InterFaceGAN)
     fitted = names([build(Scorer, settings, "scorers") for settings in made.scorers])
     for wanted in made.directions.values():
-        assert {wanted["score"], *wanted.get("keep", [])} <= set(fitted)
+        assert {wanted.score, *wanted.keep} <= set(fitted)
     assert set(evaluation.sliders) <= set(made.directions) or not made.directions

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from config import ConfigError
 from evaluation import scorers
 from evaluation.scorers import Scorer
-from evaluation.scorers._features import LEFT, TOP, WIDTH, celeba_frame
+from evaluation.scorers.attributes import LEFT, TOP, WIDTH, celeba_frame
 from evaluation.scorers.pose import angles
 from plugins import build, find, names
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from backends import dataset
-from backends.dataset import Data, Order
+from backends.dataset import Data
 from backends.generators.compact import Compact
 from backends.inverters.components import Components
 from backends.networks import compact_stylegan, efficientnet_lite
@@ -25,9 +25,8 @@ from evaluation import metrics
 from training import _transfer as transfer
 from training import read, run
 from training._augment import Augmentation, augment, draw
-from training._discriminator import Pixels, Projected
+from training._discriminator import Pixels, Projected, discriminator_terms
 from training._loop import Processes
-from training._losses import discriminator_terms
 from training._networks import Networks, Rates
 from training._pca_encoder import fit
 from training.gan import GAN, TERMS, step, warmup
@@ -104,8 +103,7 @@ def test_missing_photographs_say_what_would_work(path: str) -> None:
 
 
 def test_every_photograph_comes_once_an_epoch() -> None:
-    order = Order(12, seed=1)
-    shown = [i for number in range(3) for rank in range(2) for i in order.batch(number, 2, rank, 2)]
+    shown = [i for number in range(3) for rank in range(2) for i in dataset.batch(12, 1, number, 2, rank, 2)]
     assert sorted(shown) == list(range(12))
     assert shown != sorted(shown)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from PIL import Image
 
-from config import ConfigError, checked, load, resolve
-from plugins import find, names
+from config import load, resolve
+from plugins import build
 
 if TYPE_CHECKING:  # the loop needs it; listing and building trainers does not
     from accelerate import Accelerator
@@ -51,7 +51,6 @@ class Trainer(ABC):
     folder: str  # of the checkpoint, logs and sheets: a run continues from what it finds there
     every: Every = field(default_factory=Every)
     losses: dict[str, float] = field(default_factory=dict)  # weights of the loss terms, by name
-    pause_file: str = ""  # while such a file exists, the run waits
 
     def __post_init__(self) -> None:
         """Refuse what no run could use. Raises ValueError."""
@@ -76,9 +75,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def step(self, number: int, accelerator: "Accelerator") -> dict[str, float]:
-        """Do step `number`, from 0 on, on this process's share; returns what the log averages.
+        """Do step `number`, from 0 on; returns what the log averages.
 
-        That is the value of each term of `losses` before its weight, and any other figures.
+        That is the value of each term of `losses` before its weight, and any other figures. With `parts`
+        every process calls it for its share of the step, without them one process does the whole step.
         """
 
     @abstractmethod
@@ -105,9 +105,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Trainer:
     """The trainer that a YAML file describes, with `overrides` such as "steps=10". Raises ConfigError."""
     settings = load(file, overrides)
     name = settings.pop("trainer", None)
-    if name not in names(Trainer):
-        raise ConfigError(f"{file.name}: trainer: {name!r}; there are: {', '.join(names(Trainer))}")
-    return checked(find(Trainer, name), settings, file.name)
+    return build(Trainer, settings | {"name": name}, f"{file.name}: trainer")
 
 
 def run(file: str | Path, overrides: Sequence[str] = ()) -> Path:

@@ -50,9 +50,7 @@ def _coloured(images: Images, numbers: Float[Tensor, "n 3"]) -> Images:
 
 def _moved(images: Images, shift: Float[Tensor, "n 2"], zoom: Float[Tensor, " n"]) -> Images:
     side = images.shape[-1]
-    shift = (
-        (shift * side).round() / side * 2
-    )  # whole pixels, so that nothing is blurred; grid units are half sides
+    shift = (shift * side).round() / side * 2  # whole pixels: nothing is blurred; grid units are half sides
     matrix = torch.zeros(len(images), 2, 3, device=images.device, dtype=images.dtype)
     matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / zoom
     matrix[:, :, 2] = shift

@@ -45,11 +45,12 @@ class DirectionTrainer(Trainer):
 class DescentTrainer(DirectionTrainer):
     """Adam on terms that compare pictures, or feature maps, before and after a move of the latents."""
 
-    components: int  # principal components of W that directions are made of
-    truncation: float
-    batch: int  # latents a step, of each process
-    steps: int
-    rate: float
+    components: int = 64  # principal components of W that directions are made of
+    truncation: float = 0.7
+    batch: int = 16  # latents a step, of each process
+    steps: int = 5000
+    rate: float = 1e-3
+    decay: float = 0.0  # of the weights
 
     @abstractmethod
     def models(self) -> dict[str, nn.Module]:
@@ -62,7 +63,7 @@ class DescentTrainer(DirectionTrainer):
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
         parameters = [p for model in self.models().values() for p in model.parameters()]
-        return torch.optim.Adam(parameters, self.rate)
+        return torch.optim.Adam(parameters, self.rate, weight_decay=self.decay)
 
     def parts(self) -> dict[str, Part]:
         return {**self.models(), "optimizer": self.optimizer}

@@ -1,4 +1,6 @@
-"""Discriminators: Projected (Sauer et al., NeurIPS 2021), small heads on ImageNet features; and Pixels.
+"""Discriminators, and the losses of what they say, by name and unweighted.
+
+Projected (Sauer et al., NeurIPS 2021) has small heads on ImageNet features; Pixels is the baseline.
 
 A frozen network already knows edges, fur and eyes, so that the heads only have to learn which of them a cat
 has; a discriminator that starts from pixels needs days on a CPU to get there. Both split into `maps`, which
@@ -20,11 +22,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from backends import Images
+from backends import Images, losses
 from backends.networks import efficientnet_lite
-from training._losses import Logits
 
 Maps = list[Tensor]  # per scale (n, channels, side, side), fine to coarse
+Logits = list[Float[Tensor, "n places"]]  # one tensor a scale
+THUMBNAIL = 16  # side of the pictures whose colours are compared, pixels
 STAGES = (1, 2, 4, 6)  # of EfficientNet-Lite: sides 1/4, 1/8, 1/16, 1/32
 SHARES = (1, 1, 2, 4)  # of the width, channels of each of these scales: the coarse ones have more to tell
 SLOPE = 0.2
@@ -172,3 +175,32 @@ class Pixels(Discriminator):
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
         return [self.last(torch.cat([x, _deviation(x)], dim=1)).flatten(1)]
+
+
+def discriminator_terms(real: Logits, fake: Logits) -> dict[str, Tensor]:
+    """Hinge loss (Lim & Ye 2017): photographs above 1, samples below -1."""
+    return {"real": _mean([F.relu(1 - x) for x in real]), "fake": _mean([F.relu(1 + x) for x in fake])}
+
+
+def generator_terms(fake: Logits) -> dict[str, Tensor]:
+    """What the hinge loss leaves to the generator: a high logit."""
+    return {"adversarial": -_mean(fake)}
+
+
+def _mean(scales: list[Tensor]) -> Tensor:
+    return torch.stack([x.mean() for x in scales]).mean()
+
+
+def reconstruction_terms(maps: Maps, targets: Maps, images: Images, photographs: Images) -> dict[str, Tensor]:
+    """Distances between photographs and their reconstructions.
+
+    `maps` and `targets` are the discriminator's feature maps, of about unit scale, in the same order. The
+    thumbnail tells colours, background and where the subject is.
+    """
+    pair = [images.float(), photographs]  # half precision is too coarse for squares of small differences
+    small = [F.adaptive_avg_pool2d(x, THUMBNAIL) for x in pair]
+    return {
+        "perceptual": torch.stack([F.l1_loss(a, b) for a, b in zip(maps, targets, strict=True)]).mean(),
+        "thumbnail": losses.pixel(*small).mean(),
+        "pixel": losses.pixel(*pair).mean(),
+    }

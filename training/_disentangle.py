@@ -37,12 +37,6 @@ class Model:
         move = self.unwhiten @ torch.linalg.solve(costs, wanted)
         return move / move.norm()
 
-    def predicted(self, direction: Float[Tensor, " dim"]) -> dict[str, float]:
-        """Effect of one standard deviation of the latents along the direction on every score."""
-        coordinates = torch.linalg.solve(self.unwhiten, direction.to(self.unwhiten))
-        effects = self.effects @ (coordinates / coordinates.norm())
-        return dict(zip(self.names, effects.tolist(), strict=True))
-
 
 def fit(samples: Samples) -> Model:
     """Least squares on normalised scores: with whitened latents, their covariance with the scores.

@@ -29,18 +29,13 @@ class Processes(Accelerator):
 
     def __init__(self, half: bool | None = None) -> None:
         super().__init__(cpu=not torch.cuda.is_available())
-        self.half = _has_bf16() if half is None else half
+        amx = getattr(torch.cpu, "_is_amx_tile_supported", bool)
+        able = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else amx()
+        self.half = able if half is None else half
 
     def autocast(self, autocast_handler: None = None) -> torch.autocast:  # type: ignore[override]
         """The context in which networks compute."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
-
-def _has_bf16() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return amx is not None and amx()
 
 
 def train(trainer: Trainer, accelerator: Accelerator | None = None) -> None:
@@ -72,8 +67,8 @@ class Loop:
         steps = range(self.done, trainer.steps)
         with kept_heap():
             for number in tqdm(steps, name, initial=self.done, total=trainer.steps, disable=None):
-                self.wait()
-                self.rows.append(trainer.step(number, self.accelerator))
+                if self.parts or number % self.accelerator.num_processes == self.accelerator.process_index:
+                    self.rows.append(trainer.step(number, self.accelerator))
                 self.done += 1
                 for what, interval in (
                     (self.report, every.log),
@@ -88,11 +83,6 @@ class Loop:
             if self.accelerator.is_main_process and not self.parts:
                 trainer.export()
         self.accelerator.wait_for_everyone()
-
-    def wait(self) -> None:
-        """Pause while the pause file exists."""
-        while self.trainer.pause_file and resolve(self.trainer.pause_file).exists():
-            time.sleep(5)
 
     def report(self) -> None:
         """Log the mean of what the last steps returned."""

@@ -26,6 +26,7 @@ from torch import Tensor
 from backends import Latents
 from backends.cache import whole
 from backends.generators import Generator
+from backends.photos import to_pil
 from config import ConfigError, resolve
 from evaluation import scorers
 from evaluation.scorers import Scorer
@@ -72,8 +73,7 @@ class SampleTrainer(DirectionTrainer):
         return [build(Scorer, settings, "scorers") for settings in self.scorers]
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
-        if number % accelerator.num_processes == accelerator.process_index:
-            self.shard(number)
+        self.shard(number)
         return {}
 
     def collect(self) -> Samples:
@@ -91,7 +91,11 @@ class SampleTrainer(DirectionTrainer):
         folder = resolve(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         about = {"fingerprint": self.network.fingerprint, "truncation": self.truncation, "mixed": self.mixed}
-        _label(folder / "about.json", about)
+        label = folder / "about.json"
+        if not label.is_file():
+            label.write_text(json.dumps(about, indent=1))
+        elif json.loads(label.read_text()) != about:
+            raise ConfigError("folder: it holds samples of other settings; give an empty one or its settings")
         seeds = list(range(number * SHARD, (number + 1) * SHARD))
         file = folder / f"{seeds[0]:06d}.npz"
         if not file.is_file():
@@ -115,23 +119,14 @@ class SampleTrainer(DirectionTrainer):
         return latents
 
 
-def _label(file: Path, about: dict[str, object]) -> None:
-    """The folder's shards were made for this generator; an empty folder is labelled. Raises ConfigError."""
-    if not file.is_file():
-        file.write_text(json.dumps(about, indent=1))
-    elif json.loads(file.read_text()) != about:
-        raise ConfigError("folder: it holds samples of other settings; give an empty one, or its settings")
-
-
 def _draw(generator: Generator, latents: Latents, file: Path, batch: int) -> None:
     """An archive of small pictures, made by the generator's fast path."""
     with zipfile.ZipFile(file, "w") as archive:
         for start in range(0, len(latents), batch):
             images = scorers.pictures(generator, latents[start : start + batch])
-            pixels = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-            for i, picture in enumerate(pixels, start):
+            for i, picture in enumerate(to_pil(images), start):
                 stream = io.BytesIO()
-                Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+                picture.save(stream, "JPEG", quality=QUALITY, subsampling=0)
                 archive.writestr(f"{i:03d}.jpg", stream.getvalue())
 
 
@@ -141,13 +136,10 @@ def _scores(measured: Sequence[Scorer], archive: Path, seeds: list[int]) -> Floa
     for scorer in measured:
         file = archive.with_name(f"{archive.stem}_{_key(scorer)}.npy")
         if not file.is_file():
-            names = [f"seed {seed}" for seed in seeds]
-            starts = range(0, len(seeds), 10)
-            batches = zip(starts, _pictures(archive).split(10), strict=True)
-            parts = [
-                scorers.score([scorer], part.float() / 127.5 - 1, names[start : start + 10])
-                for start, part in batches
-            ]
+            parts = []
+            for part, those in zip(_pictures(archive).split(10), torch.tensor(seeds).split(10), strict=True):
+                names = [f"seed {seed}" for seed in those.tolist()]
+                parts.append(scorers.score([scorer], part.float() / 127.5 - 1, names))
             with whole(file) as partial:
                 np.save(partial, torch.cat(parts).numpy())
         tables.append(np.load(file))

@@ -147,21 +147,21 @@ def fit_head(head: Head, x: Tensor, w: Tensor, bands: Float[Tensor, "n 12 half h
     Its channel scales start near one, whatever the latent is.
     """
     _neutral(head.modulation)
-    weight, bias = fitted(x * head.modulation(w)[:, :, None, None], bands)
-    head.weight.copy_(weight)
-    head.bias.copy_(bias)
+    fit_layer(head, x * head.modulation(w)[:, :, None, None], bands)
 
 
-def fitted(
-    x: Float[Tensor, "n channels side side"], bands: Float[Tensor, "n 12 side side"]
-) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the 1x1 convolution from `x` that comes closest to `bands`."""
+@torch.no_grad()
+def fit_layer(
+    layer: Head | nn.Conv2d, x: Float[Tensor, "n channels side side"], bands: Float[Tensor, "n 12 side side"]
+) -> None:
+    """Set the 1x1 convolution from `x` that comes closest to `bands`."""
     columns = x.permute(0, 2, 3, 1).flatten(0, 2)  # (pixels, channels)
     values = bands.permute(0, 2, 3, 1).flatten(0, 2)  # (pixels, 12)
     ridge = 1e-4 * F.pad(columns, (0, 1), value=1.0).double().square().sum(0).mean()
     weight, bias, error = affine(columns, values, float(ridge))
     logger.info("output layer fitted: %.1f %% of the bands' energy left", 100 * error)
-    return weight[:, :, None, None], bias
+    layer.weight.copy_(weight[:, :, None, None])
+    layer.bias.copy_(bias)  # type: ignore[union-attr]
 
 
 def affine(
@@ -228,10 +228,7 @@ def grown(small: CompactStyleGAN, width: int, dense: bool = False) -> CompactSty
     pictures = small.details(w[:, None].repeat(1, small.layers, 1))
     x = network.features(latents, len(network.blocks) - 1)
     assert network.base is not None
-    for target, value in zip(
-        (network.base.weight, network.base.bias), fitted(x, haar(pictures)), strict=True
-    ):
-        target.copy_(value)  # pyright: ignore[reportOptionalMemberAccess]
+    fit_layer(network.base, x, haar(pictures))
     wanted = haar(F.interpolate(pictures, scale_factor=2, mode="bicubic"))
     wanted[:, :3] -= 2 * network.composed(network.base(x))
     fit_head(network.head, network.features(latents, len(network.blocks)), w, wanted)

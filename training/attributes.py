@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Bool, Float
-from numpy import ndarray
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
@@ -31,7 +30,7 @@ from torch import Tensor
 from backends.cache import whole
 from backends.losses import resize
 from config import ConfigError, resolve
-from evaluation.scorers._features import features
+from evaluation.scorers.attributes import features
 from training import Trainer
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,6 @@ class Attributes(Trainer):
     data: str  # .zip of photographs with attributes.csv
     out: str  # the .safetensors file of the heads
     network: Literal["lite0", "lite2"] = "lite0"
-    photographs: int = 0  # use the first few only; 0 = all
     shard: int = 200  # photographs a step
     validation: float = 0.15  # share of the photographs that is held out
     decay: float = 0.02  # weight of half the squared length of a head, against the mean loss
@@ -71,29 +69,26 @@ class Attributes(Trainer):
         """The title and the rows of attributes.csv. Raises ConfigError."""
         with self.archive as archive:
             title, *rows = list(csv.reader(io.TextIOWrapper(archive.open("attributes.csv"))))
-        return title, rows[: self.photographs or None]
+        return title, rows
 
     def file(self, number: int) -> Path:
         """The file of the features of one shard, (2, n, features): sharp and coarse."""
         return resolve(self.folder) / f"{number * self.shard:05d}.npy"
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
-        file = self.file(number)
-        if number % accelerator.num_processes == accelerator.process_index and not file.is_file():
-            names = [row[0] for row in self.table[1][number * self.shard : (number + 1) * self.shard]]
-            with whole(file) as partial:
-                np.save(partial, self.features(names))
-        return {}
-
-    def features(self, files: list[str]) -> Float[ndarray, "2 n features"]:
-        """Features of the sharp and the coarse photographs."""
-        sharp, coarse = [], []
+        file, rows = self.file(number), self.table[1]
+        if file.is_file():
+            return {}
+        found = []
         with self.archive as archive:
-            for start in range(0, len(files), CHUNK):
-                images = torch.stack([_image(archive.read(name)) for name in files[start : start + CHUNK]])
-                sharp.append(features(images, self.network))
-                coarse.append(features(resize(images, COARSE), self.network))
-        return torch.stack([torch.cat(sharp), torch.cat(coarse)]).half().cpu().numpy()
+            for start in range(number * self.shard, min((number + 1) * self.shard, len(rows)), CHUNK):
+                end = min(start + CHUNK, (number + 1) * self.shard)
+                images = torch.stack([_image(archive.read(name)) for name, *_ in rows[start:end]])
+                both = images, resize(images, COARSE)
+                found.append(torch.stack([features(each, self.network) for each in both]))
+        with whole(file) as partial:
+            np.save(partial, torch.cat(found, 1).half().cpu().numpy())
+        return {}
 
     def export(self) -> None:
         """Fit the heads, judge them on the held-out photographs, write them."""

@@ -28,14 +28,14 @@ from backends import Images, dataset, device, losses
 from backends.dataset import Data, Photographs
 from backends.networks.compact_stylegan import CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder
+from backends.photos import to_pil
 from config import resolve
 from evaluation.metrics import Measured, figures, measure
-from evaluation.sheets import sheet
 from training import Part, Trainer, _eigenpictures, _networks, _pca_encoder, _transfer
 from training._augment import Augmentation, augment, draw
-from training._discriminator import Maps
-from training._losses import discriminator_terms, generator_terms, reconstruction_terms
+from training._discriminator import Maps, discriminator_terms, generator_terms, reconstruction_terms
 from training._networks import Networks, Rates, samples
+from video import sheet
 
 CALIBRATION = 64  # photographs from which the discriminator's constants are set
 RISE = 25  # steps in which an optimizer's learning rates rise
@@ -92,15 +92,11 @@ class GAN(Trainer):
         return replace(train, pixels=train.pixels[:count], names=train.names[:count]), held_out
 
     @cached_property
-    def order(self) -> dataset.Order:
-        return dataset.Order(len(self.pictures[0]), self.seed)
-
-    @cached_property
     def networks(self) -> Networks:
         """All networks, at the beginning of the run. Raises ConfigError."""
         network, (photographs, _) = self.network, self.pictures
         discriminator = _networks.discriminator(self, network.size)
-        examples = photographs.images(self.order.batch(0, CALIBRATION))
+        examples = photographs.images(dataset.batch(len(photographs), self.seed, 0, CALIBRATION))
         discriminator.calibrate(examples)
         encoder = LinearEncoder(network.mean.shape[0])
         resumed = self.checkpoint.is_file()  # then all of this comes from there
@@ -118,7 +114,7 @@ class GAN(Trainer):
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         rank, ranks = accelerator.process_index, accelerator.num_processes
         numbers = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 64 + rank)
-        chosen = self.order.batch(number, self.batch, rank, ranks)
+        chosen = dataset.batch(len(self.pictures[0]), self.seed, number, self.batch, rank, ranks)
         photographs = self.pictures[0].images(chosen).to(accelerator.device)
         flipped = torch.rand(len(chosen), generator=numbers) < 0.5
         photographs[flipped] = photographs[flipped].flip(3)
@@ -136,9 +132,9 @@ class GAN(Trainer):
 
     def sheets(self) -> dict[str, Image.Image]:
         """32 samples at truncation 1, always of the same seeds; reconstructions of held-out photographs."""
-        found = {"": sheet(samples(self.networks.average, list(range(32))), 8)}
+        found = {"": sheet(to_pil(samples(self.networks.average, list(range(32)))), 8)}
         if len(self.pictures[1]) and self.rates.encoded:
-            found["_held_out"] = sheet(self.reconstructions(), 8)
+            found["_held_out"] = sheet(to_pil(self.reconstructions()), 8)
         return found
 
     @torch.no_grad()

@@ -10,18 +10,18 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import PredefinedSplit
 from sklearn.svm import SVC
 from torch import Tensor
 
-from config import ConfigError, checked
+from config import ConfigError
 from directions._stored import Stored, write
 from directions.interfacegan import conditional
 from training import _disentangle
@@ -30,6 +30,7 @@ from training._samples import Samples, SampleTrainer
 
 log = logging.getLogger(__name__)
 RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # tried by `regression`, in mean variances of a coordinate
+SPLIT = 0.7  # share of the samples at the ends that the SVM is trained on
 ITERATIONS = 10_000_000  # of the support vector machine: a minute; 300 samples need some thousands
 
 
@@ -51,13 +52,12 @@ class Wanted:
 class InterFaceGAN(SampleTrainer):
     """Writes what `directions/interfacegan.py` reads."""
 
-    directions: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> Wanted; empty = every score
+    directions: dict[str, Wanted] = field(default_factory=dict)  # by name; empty = every score
     samples: int = 10_000
     space: Literal["w", "w+", "z"] = "w"  # of the boundaries; the file says so
     method: Literal["svm", "regression", "purest"] = "svm"
     still: list[str] = field(default_factory=list)  # with `purest`: what no direction changes; empty = all
     ratio: float = 0.02  # share of the samples at either end of a score that the SVM sees
-    split: float = 0.7  # share of those that it is trained on; the others validate
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,12 +74,13 @@ class InterFaceGAN(SampleTrainer):
         if self.space == "z":
             latents = self.network.noise(list(range(self.samples))).cpu()[:, None]
             samples = Samples(latents, samples.scores, samples.names)
-        found = boundaries(samples, self.method, self.ratio, self.split)
-        for name, boundary in found.items():
-            shares = 100 * boundary.validation, 100 * boundary.everything
-            log.info("%-24s validation %.1f %%, all %.1f %%", name, *shares)
+        found = boundaries(samples, self.method, self.ratio)
+        for name, each in found.items():
+            log.info(
+                "%-24s validation %.1f %%, all %.1f %%", name, 100 * each.validation, 100 * each.everything
+            )
         model = _disentangle.fit(samples) if self.method == "purest" else None
-        space = "z" if self.space == "z" else "w"
+        space = self.space[0]  # w+ counts as w
         write(self.result, chosen(found, self.directions, model, self.still, space))
 
 
@@ -94,7 +95,7 @@ class Boundary:
 
 def chosen(
     found: dict[str, Boundary],
-    directions: dict[str, dict[str, Any]],
+    directions: dict[str, Wanted],
     model: Model | None = None,
     still: Sequence[str] = (),
     space: str = "w",
@@ -105,8 +106,7 @@ def chosen(
     the purest ones instead (training/_disentangle.py).
     """
     result = {}
-    for name, settings in (directions or {name: {"score": name} for name in found}).items():
-        wanted = checked(Wanted, settings, f"directions: {name}")
+    for name, wanted in (directions or {name: Wanted(name) for name in found}).items():
         for score in (wanted.score, *wanted.keep, *wanted.free, *still):
             if score not in found:
                 raise ConfigError(
@@ -124,57 +124,48 @@ def chosen(
     return result
 
 
-def boundaries(
-    samples: Samples, method: str = "svm", ratio: float = 0.02, split: float = 0.7
-) -> dict[str, Boundary]:
+def boundaries(samples: Samples, method: str = "svm", ratio: float = 0.02) -> dict[str, Boundary]:
     """A boundary per score, but for scores that have none: known of too few samples, or the same for all."""
     found = {}
-    flat = samples.latents.flatten(1).float()
     for name, score in zip(samples.names, samples.scores.T, strict=True):
         known = score.isfinite()
         if known.sum() < 20 or score[known].std() == 0:
             log.warning("%s: known of too few samples, or the same for all: no boundary", name)
             continue
         try:
-            rows = samples.latents.shape[1]
-            found[name] = boundary(flat[known], score[known], rows, method, ratio, split)
+            found[name] = boundary(samples.latents[known].float(), score[known], method, ratio)
         except ConvergenceWarning as warning:
             log.warning("%s: %s: no boundary", name, warning)
     return found
 
 
 def boundary(
-    latents: Float[Tensor, "n length"],
-    scores: Float[Tensor, " n"],
-    rows: int,
-    method: str,
-    ratio: float,
-    split: float,
+    latents: Float[Tensor, "n rows dim"], scores: Float[Tensor, " n"], method: str, ratio: float
 ) -> Boundary:
     """The hyperplane between the samples of the highest and of the lowest scores.
 
-    As in the authors' code the ends hold `ratio` of the samples each, `split` of them train and the rest
+    As in the authors' code the ends hold `ratio` of the samples each, SPLIT of them train and the rest
     validate, and "all" are the samples between the ends, by whether their score is above the middle of its
     range. The other methods use all samples but the validating ones for a regression, which is less noisy.
     """
-    order = scores.argsort(descending=True)
-    count = max(2, min(int(len(scores) * ratio) if ratio <= 1 else int(ratio), len(scores) // 2))
+    flat, order = latents.flatten(1), scores.argsort(descending=True)
+    count = max(2, min(int(len(scores) * ratio), len(scores) // 2))
     shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    train, validate = shuffled[: max(1, int(count * split))], shuffled[max(1, int(count * split)) :]
+    train, validate = shuffled.tensor_split([max(1, int(count * SPLIT))])
     high, low = order[:count], order[-count:]
     if method == "svm":
         chosen = torch.cat([high[train], low[train]])
         labels = torch.cat([torch.ones(len(train)), -torch.ones(len(train))])
-        normal, bias = support_vector_machine(latents[chosen], labels)
+        normal, bias = support_vector_machine(flat[chosen], labels)
     else:
         kept = torch.ones(len(scores), dtype=torch.bool)
         kept[torch.cat([high[validate], low[validate]])] = False
-        normal, bias = regression(latents[kept], scores[kept])
-    values = latents @ normal + bias
+        normal, bias = regression(flat[kept], scores[kept])
+    values = flat @ normal + bias
     between = order[count:-count]
     middle = (scores[order[0]] + scores[order[-1]]) / 2
     return Boundary(
-        (normal / normal.norm()).reshape(rows, -1),
+        (normal / normal.norm()).view(latents.shape[1:]),
         (_right(values[high[validate]] > 0) + _right(values[low[validate]] < 0)) / 2,
         _right((values[between] > 0) == (scores[between] >= middle)),
     )
@@ -201,10 +192,8 @@ def regression(
     points, target = latents.double().numpy(), normalised(scores).numpy()
     fold = np.where(np.arange(len(points)) % 5 == 0, 0, -1)
     penalties = [ridge * len(points) * points.var(axis=0).mean() for ridge in RIDGES]
-    search = GridSearchCV(
-        Ridge(), {"alpha": penalties}, scoring="neg_mean_squared_error", cv=PredefinedSplit(fold)
-    )
-    found = search.fit(points, target).best_estimator_
+    search = RidgeCV(penalties, scoring="neg_mean_squared_error", cv=PredefinedSplit(fold))
+    found = search.fit(points, target)
     return torch.from_numpy(found.coef_).float(), float(found.intercept_)
 
 

@@ -42,11 +42,9 @@ class LatentCLR(DescentTrainer):
     alpha: list[float] = field(default_factory=lambda: [0.1, 0.1])
     temperature: float = 0.5  # multiplies similarities
     edited: str = "all"  # layers that move
-    truncation: float = 0.7
     batch: int = 32  # latents a step, each moved in all K ways
     steps: int = 10_000
-    rate: float = 1e-3
-    decay: float = 1e-3  # of the weights
+    decay: float = 1e-3
     milestones: list[int] = field(default_factory=lambda: [1000, 5000])  # steps at which the rate falls
     fall: float = 0.2
     seed: int = 0
@@ -85,10 +83,6 @@ class LatentCLR(DescentTrainer):
             return Global(self.directions, outputs, self.orthogonal).to(device())
         depth = self.depth if self.model == "nonlinear" else 1
         return Conditional(self.directions, dim, outputs, depth).to(device())
-
-    @cached_property
-    def optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.directions_model.parameters(), self.rate, weight_decay=self.decay)
 
     @cached_property
     def schedule(self) -> torch.optim.lr_scheduler.LRScheduler:

@@ -29,16 +29,12 @@ class Shifts(DescentTrainer):
     model: Literal["deformator", "warps"] = "deformator"
     directions: int = 32  # K
     pairs: int = 8  # of Gaussians in each warp
-    components: int = 64
     least: float = 0.5  # a move's length, between these, both ways, in standard deviations
     most: float = 6.0
     maps: int = -1  # W+ layer after which feature maps are seen instead of pictures; -1 = pictures
     pixels: int = 64  # side of the pictures that are seen
     width: int = 64  # channels of the reconstructor
     truncation: float = 1.0
-    batch: int = 16
-    steps: int = 5000
-    rate: float = 1e-3
     seed: int = 0
     # of the direction's number, and of the length of the move; weights of both papers
     losses: dict[str, float] = field(default_factory=lambda: {"classification": 1.0, "length": 0.25})

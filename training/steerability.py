@@ -20,14 +20,6 @@ from training import Part
 from training._directions import DescentTrainer, basis, seen
 
 
-class Walks(nn.Module):
-    """A vector per transformation, in standard deviations along the components of W; all zero at first."""
-
-    def __init__(self, basis: Float[Tensor, "k dim"], count: int) -> None:
-        super().__init__()
-        self.params = nn.Parameter(torch.zeros(count, len(basis), device=basis.device))
-
-
 @dataclass(kw_only=True)
 class Steerability(DescentTrainer):
     """Writes what `directions/steerability.py` reads."""
@@ -37,8 +29,6 @@ class Steerability(DescentTrainer):
     strength: float = 3.0  # of the walk that shall reach it
     maps: int = -1  # W+ layer after which feature maps are compared; -1 = pictures are
     pixels: int = 64  # side of the pictures that are compared
-    components: int = 64
-    truncation: float = 0.7
     batch: int = 4
     steps: int = 500  # 0 = no training: the closed form of Spingarn et al. (ICLR 2021)
     rate: float = 0.02
@@ -54,8 +44,10 @@ class Steerability(DescentTrainer):
         return basis(self.network, range(self.network.layers), self.components)
 
     @cached_property
-    def model(self) -> Walks:
-        return Walks(self.basis, len(self.walks))
+    def model(self) -> nn.ParameterDict:
+        """A vector per transformation, in standard deviations along the components; all zero at first."""
+        zeros = torch.zeros(len(self.walks), len(self.basis), device=self.basis.device)
+        return nn.ParameterDict({"params": zeros})
 
     def models(self) -> dict[str, nn.Module]:
         return {"walks": self.model}
@@ -64,7 +56,7 @@ class Steerability(DescentTrainer):
         return super().parts() if self.steps else {}
 
     def terms(self, share: int) -> dict[str, Tensor]:
-        walks = self.model.params @ self.basis
+        walks = self.model["params"] @ self.basis
         errors = {name: self.error(i, walks[i], share) for i, name in enumerate(self.walks)}
         return {"edit": torch.stack(list(errors.values())).sum(), **errors}
 
@@ -84,7 +76,7 @@ class Steerability(DescentTrainer):
     def export(self) -> None:
         """The walks that were learnt, or those in closed form: they take a minute for large generators."""
         if self.steps:
-            walks = self.model.params.detach() @ self.basis
+            walks = self.model["params"].detach() @ self.basis
         else:
             source = Source(maps=self.maps, basis=self.components, pixels=self.pixels)
             start = self.network.mean()

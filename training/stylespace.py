@@ -64,28 +64,21 @@ class StyleSpace(SampleTrainer):
         """
         column = samples.scores[:, samples.names.index(score)].nan_to_num(-torch.inf)
         count = max(2, int(len(column) * self.exemplars))
+        known = statistics(self.network)
         places, merits = [], []
         for ends in (column.topk(count).indices, (-column).topk(count).indices):
             for layer, affine in enumerate(self.network.affines()):
                 if self.layers and layer not in self.layers:
                     continue
-                means, stds = self.relevance(affine, layer, samples.latents[ends])
+                row = min(layer, len(known.mean) - 1)
+                std = ((affine @ known.covariance[row]) * affine).sum(1).clamp(min=1e-12).sqrt()
+                w = samples.latents[ends, min(layer, samples.latents.shape[1] - 1)].to(affine)
+                styles = (w - known.mean[row]) @ affine.T / std
                 places += [(layer, channel) for channel in range(len(affine))]
-                merits.append(means.abs() / stds)
+                merits.append(styles.mean(0).abs() / styles.std(0).clamp(min=1e-6))
         order = torch.cat(merits).argsort(descending=True).tolist()
         best = dict.fromkeys(places[i] for i in order)  # in order, each once
         return list(best)[: self.candidates]
-
-    def relevance(
-        self, affine: Float[Tensor, "styles dim"], layer: int, latents: Float[Tensor, "n rows dim"]
-    ) -> tuple[Float[Tensor, " styles"], Float[Tensor, " styles"]]:
-        """Mean and std over exemplars of a layer's styles, in standard deviations over all latents."""
-        known = statistics(self.network)
-        row = min(layer, len(known.mean) - 1)
-        std = ((affine @ known.covariance[row]) * affine).sum(1).clamp(min=1e-12).sqrt()
-        w = latents[:, min(layer, latents.shape[1] - 1)].to(affine)
-        styles = (w - known.mean[row]) @ affine.T / std
-        return styles.mean(0), styles.std(0).clamp(min=1e-6)
 
     def tried(self, places: list[Place], std: Float[Tensor, " scores"]) -> dict[Place, Changes]:
         """What both ends of every channel do to the scores, on the same latents."""

@@ -4,17 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
-from backends import Images
 from config import ConfigError
-from evaluation.scorers import Scorer
-from evaluation.scorers._colours import PROPERTIES, properties, thumbnails
+from evaluation.scorers._colours import PROPERTIES, Colours, Mask
 
 
 @dataclass
-class Regions(Scorer):
+class Regions(Colours):
     """Per region and property one score, "sky brightness"; a region is one or more rectangles.
 
     Only aligned or similar pictures have regions at fixed places.
@@ -35,18 +31,11 @@ class Regions(Scorer):
     def names(self) -> list[str]:
         return [f"{region} {name}" for region in self.regions for name in self.properties]
 
-    @torch.no_grad()
-    def score(self, images: Images, samples: Sequence[str]) -> Float[Tensor, "n scores"]:
-        small = thumbnails(images)
-        columns = []
-        for rectangles in self.regions.values():
-            found = properties(small[:, :, _mask(rectangles, small.shape[-1])])
-            columns += [found[name] for name in self.properties]
-        return torch.stack(columns, dim=1)
-
-
-def _mask(rectangles: list[list[float]], size: int) -> Bool[Tensor, "size size"]:
-    mask = torch.zeros(size, size, dtype=torch.bool)
-    for left, top, right, bottom in rectangles:
-        mask[round(top * size) : round(bottom * size), round(left * size) : round(right * size)] = True
-    return mask
+    def parts(self, side: int) -> list[tuple[Mask, Sequence[str]]]:
+        masks = torch.zeros(len(self.regions), side, side, dtype=torch.bool)
+        for mask, rectangles in zip(masks, self.regions.values(), strict=True):
+            for left, top, right, bottom in rectangles:
+                mask[round(top * side) : round(bottom * side), round(left * side) : round(right * side)] = (
+                    True
+                )
+        return [(mask, self.properties) for mask in masks]
