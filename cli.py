@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from config import UserError
+
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, in the order of the alphabet."""
@@ -36,11 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr, force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    from commands._common import USER_ERRORS
-
     try:
         return options.run(options)
-    except USER_ERRORS as error:
+    except (UserError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from backends import Images
+from config import UserError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ BACKGROUND = (255, 255, 255)  # behind transparent parts: what a browser shows
 HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"mif1", b"msf1")  # brands of ISO media files
 
 
-class PhotoError(ValueError):
+class PhotoError(UserError):
     """A picture that cannot be used; the message is fit for the page and says what would work."""
 
 

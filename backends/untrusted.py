@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from config import UserError
+
 HEADER = 10_000  # bytes of the header of a .npy
 DIRECTORY = 256 << 10  # bytes of the directory of an .npz
 RATIO = 64  # compressed arrays of real numbers reach 2; W codes that are repeated for every layer 30
 
 
-class FileError(ValueError):
+class FileError(UserError):
     """A file that cannot be used; the message says what was found in it and what would have worked."""
 
     def __init__(self, message: str) -> None:

@@ -25,14 +25,14 @@ from torch import Tensor
 import plugins
 from backends import cache, checkpoints, converters, hashes, manifest, sources
 from backends.manifest import Entry
-from config import resolve
+from config import UserError, resolve
 
 log = logging.getLogger(__name__)
 
 STATE = "state.safetensors"  # a conversion
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError):
     """Weights that cannot be had: says what is missing, how large it is and where to get it.
 
     `public` is the part for a web page; the message adds folders of this machine, for logs and the terminal.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from commands._common import USER_ERRORS, domain_arguments, load_editor, log
+from commands._common import domain_arguments, load_editor, log
+from config import UserError
 from editor import Editor
 
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     for path in tqdm(paths, desc="photographs", unit="photo", disable=len(paths) == 1):
         try:
             _invert(editor, path, _free(path.stem, taken), options)
-        except USER_ERRORS as error:
+        except (UserError, OSError) as error:
             failed += 1
             log.error("error: %s: %s", path, error)
     return 1 if failed else 0

@@ -47,4 +47,4 @@ def copy(place: Path, members: Mapping[str, Member], folder: Path) -> None:
         if not file.is_relative_to(place.resolve()) or not file.is_file():  # a link could lead elsewhere
             raise SourceError(f"there is no file {member.path} in that folder")
         with file.open("rb") as stream:
-            save(stream, folder / name, member)
+            save(stream.read, folder / name, member)
