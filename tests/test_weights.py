@@ -89,7 +89,7 @@ def test_a_changed_converter_converts_again(shop, monkeypatch):
 @pytest.mark.parametrize("damage", [b"", b"first" * 99, b"First" + b"first" * 99, b"first" * 101])
 def test_a_damaged_file_is_fetched_again(shop, fetches, damage):
     weights.path("pair", "a.bin").write_bytes(damage)
-    assert not weights.status()[1].cached
+    assert weights.entries()["pair"].missing().keys() == {"a.bin"}
     assert weights.path("pair", "a.bin").read_bytes() == b"first" * 100
     assert fetches == ["a.bin", "b.bin", "a.bin"]
 
@@ -164,15 +164,15 @@ def unknown(shop):
     listing = yaml.safe_load(manifest.FILE.read_text())
     listing["pair"]["members"] = {name: {"path": name, "size": 550} for name in ("a.bin", "b.bin")}
     manifest.FILE.write_text(yaml.safe_dump(listing))
-    weights._entries.cache_clear()
+    manifest.load.cache_clear()
     return shop
 
 
 def test_without_a_published_hash_the_first_fetch_is_remembered(unknown, fetches):
     before = weights.fingerprint("pair")
-    assert weights.absent("pair")
+    assert not weights.entries()["pair"].there()
     content = weights.path("pair", "a.bin").read_bytes()
-    assert not weights.absent("pair")
+    assert weights.entries()["pair"].there()
     lines = [f"{hashlib.sha256((unknown / n).read_bytes()).hexdigest()}  {n}\n" for n in ("a.bin", "b.bin")]
     assert weights.fingerprint("pair") == hashlib.sha256("".join(lines).encode()).hexdigest() != before
     weights.path("pair", "a.bin").write_bytes(content[::-1])  # damaged: fetched again
@@ -284,8 +284,8 @@ def test_unknown_names_list_the_known(shop):
 
 def test_status(shop):
     weights.fetch("pair")
-    net, pair = weights.status()
-    assert (net.cached, pair.cached) == (False, True)
+    net, pair = weights.entries().values()
+    assert (bool(net.missing()), bool(pair.missing())) == (True, False)
     assert pair.bytes == 1100
     assert pair.licence == "MIT"
 
