@@ -153,45 +153,23 @@ def _dict(reader: Reader, items: Any = (), *_: Any) -> Dict:
 
 
 def _tensor(reader: Reader, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
+    """A view of the storage, after a check that it stays inside."""
     if not isinstance(storage, Storage):
         raise CheckpointError("a tensor without a storage")
-    return _view(reader, storage, storage.dtype, offset, size, stride)
-
-
-def _typed(
-    reader: Reader,
-    storage: Any,
-    offset: Any,
-    size: Any,
-    stride: Any,
-    grad: Any,
-    hooks: Any,
-    kind: Any,
-    *_: Any,
-) -> Array:
-    """Version 3: an untyped storage, and the type beside it."""
-    dtype = {str(dtype): dtype for dtype in STORAGES.values()}.get(_path(kind))
-    if dtype is None or not isinstance(storage, Storage) or storage.dtype != torch.uint8:
-        raise CheckpointError("a tensor of a type that is not read")
-    return _view(reader, storage, dtype, offset, size, stride)
-
-
-def _view(reader: Reader, storage: Storage, dtype: torch.dtype, offset: Any, size: Any, stride: Any) -> Array:
-    """A view of the storage, after a check that it stays inside."""
     if not sizes((offset,), size, stride) or len(size) != len(stride):
         raise CheckpointError("a tensor with an impossible shape")
-    there, rest = divmod(storage.count * storage.dtype.itemsize, dtype.itemsize)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if rest or (math.prod(size) and last >= there):
+    if math.prod(size) and last >= storage.count:
         raise CheckpointError(
-            f"a tensor of shape {size} in a storage of {there:,} numbers: the file is cut off or made to "
-            "exhaust memory"
+            f"a tensor of shape {size} in a storage of {storage.count:,} numbers: the file is cut off or "
+            "made to exhaust memory"
         )
-    reader.spend(volume(size) * max(dtype.itemsize, 4))  # also of a view that repeats a number (stride 0)
+    # also of a view that repeats a number (stride 0)
+    reader.spend(volume(size) * max(storage.dtype.itemsize, 4))
 
     def make() -> Tensor:
         assert storage.data is not None  # whoever answers references to storages sees to that
-        return torch.as_strided(storage.data.view(dtype), size, stride, offset)
+        return torch.as_strided(storage.data, size, stride, offset)
 
     return Array(make)
 
@@ -236,8 +214,7 @@ KNOWN: dict[str, Callable[..., Any]] = {
     "_codecs.encode": _bytes,
     "builtins.bytearray": _bytes,
     "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _typed,
+    "torch._utils._rebuild_tensor_v2": _tensor,  # v3 is for types of numbers that are not read here
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch._tensor._rebuild_from_type_v2": _from_type,

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable
 
 from backends.checkpoints.formats import Contents, State, renamed
-from backends.checkpoints.formats._stylegan import CONDITIONAL, check_filters
-from backends.checkpoints.formats._stylegan2 import StyleGAN2Format
+from backends.checkpoints.formats._stylegan import CONDITIONAL, StyleGAN2Format, check_filters
 from backends.checkpoints.objects import CheckpointError
 from backends.networks.mapping import series
 

@@ -6,8 +6,7 @@ records the settings of each layer.
 """
 
 from backends.checkpoints.formats import Contents, State, renamed
-from backends.checkpoints.formats._stylegan import CONDITIONAL, LEARNING_RATE, check_filters
-from backends.checkpoints.formats._stylegan2 import StyleGAN2Format
+from backends.checkpoints.formats._stylegan import CONDITIONAL, LEARNING_RATE, StyleGAN2Format, check_filters
 from backends.checkpoints.objects import CheckpointError
 
 MODULES = {

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from backends.checkpoints.formats import Contents, State, renamed, tensor
-from backends.checkpoints.formats._stylegan import CONDITIONAL
-from backends.checkpoints.formats._stylegan2 import StyleGAN2Format
+from backends.checkpoints.formats._stylegan import CONDITIONAL, StyleGAN2Format
 from backends.checkpoints.formats.nvidia import level
 from backends.checkpoints.objects import CheckpointError, Opaque
 

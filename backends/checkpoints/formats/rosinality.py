@@ -3,8 +3,7 @@
 import torch
 
 from backends.checkpoints.formats import Contents, State, renamed
-from backends.checkpoints.formats._stylegan import check_filters
-from backends.checkpoints.formats._stylegan2 import StyleGAN2Format
+from backends.checkpoints.formats._stylegan import StyleGAN2Format, check_filters
 from backends.networks.mapping import series
 
 MODULES = {
