@@ -44,7 +44,7 @@ class Photographs:
 
     def images(self, indices: list[int] | None = None) -> Images:
         """The chosen pictures (all by default) in [-1, 1]."""
-        chosen = self.pixels if indices is None else self.pixels[torch.tensor(indices, dtype=torch.long)]
+        chosen = self.pixels if indices is None else self.pixels[indices]
         return chosen.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def batches(self, count: int = 0, size: int = 32) -> Iterator[Images]:
@@ -65,23 +65,15 @@ def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
         raise ConfigError(
             f"data.path: {len(pairs)} pictures found; it takes more than holdout = {data.holdout}"
         )
-    pixels = [_square(source, size) for _, source in tqdm(pairs, "photographs", disable=None)]
+    pixels = torch.stack([_square(source, size) for _, source in tqdm(pairs, "photographs", disable=None)])
     names = [name for name, _ in pairs]
     step = len(names) / max(data.holdout, 1)
     held = {int(step * i + step / 2) for i in range(data.holdout)}
     kept = [i for i in range(len(names)) if i not in held]
     parts = (kept, sorted(held))
-    train, test = (Photographs(_stacked(pixels, part, size), [names[i] for i in part]) for part in parts)
+    train, test = (Photographs(pixels[part], [names[i] for i in part]) for part in parts)
     logger.info("%d photographs to train on, %d held out", len(train), len(test))
     return train, test
-
-
-def _stacked(pixels: list[Tensor], chosen: list[int], size: int) -> Bytes:
-    return (
-        torch.stack([pixels[i] for i in chosen])
-        if chosen
-        else torch.empty(0, size, size, 3, dtype=torch.uint8)
-    )
 
 
 def _opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:

@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from backends import weights
+from commands._common import log
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     for name, entry in chosen.items():
         absent = entry.missing()
         state = "cached" if not absent else "optional" if entry.optional else "missing"
-        columns = [name, state, f"{entry.bytes / 1e6:.1f} MB", entry.licence, entry.description]
-        columns += [f"by hand: {entry.by_hand}"] if absent else []
-        sys.stdout.write("\t".join(columns) + "\n")
+        size = f"{entry.bytes / 1e6:.1f} MB"
+        sys.stdout.write(f"{name}\t{state}\t{size}\t{entry.licence}\t{entry.description}\n")
+        if absent:
+            log.info("%s by hand: put %s", name, entry.by_hand)
     return 0
