@@ -113,9 +113,7 @@ def _square(source: bytes | Image.Image, size: int) -> UInt8[Tensor, "size size 
         photo = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
         square = ImageOps.fit(photo.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     except (UnidentifiedImageError, OSError) as error:
-        raise ConfigError(
-            "data.path: one of the files with a picture's name is not a readable picture"
-        ) from error
+        raise ConfigError("data.path: one of the pictures in it cannot be read") from error
     return torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8).view(size, size, 3)
 
 

@@ -141,16 +141,14 @@ def _entry(name: str, raw: object, where: str) -> Entry:
     settings = config.checked(Settings, {str(key): value for key, value in raw.items()}, where)
     for member in settings.members:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", member) or member.startswith("state."):
-            raise config.ConfigError(
-                f"{where}: members: {member!r} cannot be the name of a file in the cache"
-            )
+            raise config.ConfigError(f"{where}: members: {member!r} cannot be a file of the cache")
     if not settings.members:
         raise config.ConfigError(f"{where}: members: at least one is needed")
     members = {
         key: config.checked(Member, member, f"{where}: members: {key}")
         for key, member in settings.members.items()
     }
-    source = plugins.build(Source, settings.source, f"{where}: source")  # type: ignore[type-abstract]
+    source = plugins.build(Source, settings.source, f"{where}: source")
     for key, member in members.items():
         if not member.sha256 and not source.pinned:
             raise config.ConfigError(f"{where}: members: {key}: sha256 is needed for files of this source")

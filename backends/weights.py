@@ -70,9 +70,7 @@ def path(name: str, member: str | None = None) -> Path:
     entry = _entry(name)
     member = next(iter(entry.members)) if member is None and len(entry.members) == 1 else member
     if member not in entry.members:
-        raise WeightsError(
-            f"the weights {name} have no file {member!r}; there are: {', '.join(entry.members)}"
-        )
+        raise WeightsError(f"the weights {name} have no file {member!r}, only {', '.join(entry.members)}")
     fetch(name)
     return entry.folder / member
 

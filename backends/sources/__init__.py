@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from tqdm import tqdm
 
@@ -50,6 +51,8 @@ class Member:
 class Source(ABC):
     """Fields of a concrete source are its keys in `weights.yaml`."""
 
+    pinned: ClassVar[bool] = False  # whether the address alone decides the content: members need no hash
+
     @property
     @abstractmethod
     def address(self) -> str:
@@ -62,11 +65,6 @@ class Source(ABC):
         `folder` is empty and vanishes afterwards; whole archives, checked, stay in `downloads` for the next
         entry that needs them. Raises SourceError.
         """
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the address alone decides the content, so that a member may do without a hash."""
-        return False
 
     @property
     def container(self) -> str:

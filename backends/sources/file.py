@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from backends.sources import Member, Source, SourceError, save
 
@@ -13,6 +14,7 @@ from backends.sources import Member, Source, SourceError, save
 class File(Source):
     """A folder outside the project, for weights that are on no hub or may not be redistributed."""
 
+    pinned: ClassVar[bool] = True  # by the user, who put the file there
     variable: str  # environment variable that holds the folder
     hint: str = ""  # where people get the files
 
@@ -24,19 +26,13 @@ class File(Source):
     def address(self) -> str:
         return f"your own folder, named by {self.variable}" + (f" ({self.hint})" if self.hint else "")
 
-    @property
-    def pinned(self) -> bool:
-        return True  # by the user, who put the file there
-
     def download(self, members: Mapping[str, Member]) -> int:
         return 0
 
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
         place = os.environ.get(self.variable, "")
         if not place:
-            raise SourceError(
-                f"the environment variable {self.variable} is not set to the folder with the files"
-            )
+            raise SourceError(f"the environment variable {self.variable} is not set")
         copy(Path(place).expanduser(), members, folder)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from backends.sources import Member, Source, SourceError, digest, save
 
@@ -22,6 +23,7 @@ class Hub(Source):
     A commit needs all of its digits: the Hub does not resolve abbreviated ones.
     """
 
+    pinned: ClassVar[bool] = True  # a commit names its files by their hashes
     repository: str  # "owner/name"
     revision: str  # commit, 40 hexadecimal digits
 
@@ -34,10 +36,6 @@ class Hub(Source):
     @property
     def address(self) -> str:
         return f"the Hugging Face repository {self.repository} at {self.revision[:12]}"
-
-    @property
-    def pinned(self) -> bool:
-        return True  # a commit names its files by their hashes
 
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
         for name, member in members.items():

@@ -38,9 +38,7 @@ class Package(Source):
         check_sha256(self.sha256)
         for name in ("project", "version", "archive"):
             if not re.fullmatch(r"\w[\w.+-]*", getattr(self, name), re.ASCII):
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} has characters that package names do not have"
-                )
+                raise ValueError(f"{name} {getattr(self, name)!r} cannot be the name of a package")
         if not self.archive.endswith((".whl", ".tar.gz")):
             raise ValueError(f"archive {self.archive!r} must be a .whl or a .tar.gz")
 

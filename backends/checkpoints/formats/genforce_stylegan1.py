@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from backends.checkpoints.formats import Contents, State, renamed
+from backends.checkpoints.formats import Contents, Keys, State
 from backends.checkpoints.formats._stylegan import GAIN, LEARNING_RATE, StyleGANFormat, dense, mapping, shape
 from backends.checkpoints.formats.genforce_stylegan2 import MAPPING, check_conditional
 from backends.checkpoints.objects import CheckpointError
@@ -20,22 +20,14 @@ from backends.networks.mapping import series
 from backends.networks.stylegan1 import StyleGAN1
 
 FUSED = 128  # from this side on, upsampling is fused into a transposed convolution in every public network
-MODULES = MAPPING | {
-    r"synthesis\.layer(\d{1,3})": lambda m: f"convs.{m[1]}",
-    r"synthesis\.output(\d{1,3})": lambda m: f"outputs.{m[1]}",
-}
 TAILS = {f"{inner}.weight": "weight" for inner in ("", ".linear", ".fc", ".conv")}
 TAILS |= {f"{inner}.bias": "bias" for inner in ("", ".wscale", ".epilogue")}
 for epilogue, style in (("", ".style"), (".epilogue", ".epilogue.style_mod.dense")):
     TAILS |= {f"{epilogue}.apply_noise.weight": "scale", f"{epilogue}.apply_noise.noise": "noise"}
     TAILS |= {f"{style}{inner}.weight": "style.weight" for inner in ("", ".linear", ".fc")}
     TAILS |= {f"{style}{inner}.bias": "style.bias" for inner in ("", ".wscale")}
-EXTRA = {
-    "synthesis.layer0.const": "constant",
-    "synthesis.layer0.first_layer": "constant",
-    "truncation.w_avg": "mean",
-    "synthesis.lod": "lod",
-}
+CONSTANTS = ("synthesis.layer0.const", "synthesis.layer0.first_layer")
+STYLES = ("synthesis.layer0.style.bias", "synthesis.layer0.epilogue.style_mod.dense.wscale.bias")
 
 
 class GenforceStyleGAN1(StyleGANFormat):
@@ -49,22 +41,23 @@ class GenforceStyleGAN1(StyleGANFormat):
         "on, a tanh at the end if the mapping makes one w per layer (IDInvert), none otherwise"
     )
     network = StyleGAN1
+    keys = Keys(
+        {
+            **MAPPING,
+            r"synthesis\.layer(\d{1,3})": lambda m: f"convs.{m[1]}",
+            r"synthesis\.output(\d{1,3})": lambda m: f"outputs.{m[1]}",
+        },
+        TAILS,
+        dict.fromkeys(CONSTANTS, "constant") | {"truncation.w_avg": "mean", "synthesis.lod": "lod"},
+    )
 
     def find(self, contents: Contents) -> State | None:
         return contents.first(
-            lambda s: (
-                any(key in s for key in EXTRA if ".layer0." in key)
-                and any(
-                    f"synthesis.layer0.{style}.bias" in s
-                    for style in ("style", "epilogue.style_mod.dense.wscale")
-                )
-            )
+            lambda state: not state.keys().isdisjoint(CONSTANTS) and not state.keys().isdisjoint(STYLES)
         )
 
-    def raw(self, state: State) -> State:
+    def mend(self, raw: State, state: State) -> None:
         check_conditional(state)
-        raw = renamed(state, MODULES, TAILS)
-        raw.update({ours: state[key] for key, ours in EXTRA.items() if key in state})
         raw.pop("convs.0.weight", None)
         convs = len(series(raw, "convs.{}.style.weight"))
         for j in range(2, convs, 2):
@@ -83,13 +76,10 @@ class GenforceStyleGAN1(StyleGANFormat):
                 "its mapping makes one w per layer, which is only known of IDInvert's networks, whose "
                 "pictures go through a tanh; nothing in this file says whether these do"
             )
-        return raw
 
     def assemble(self, raw: State) -> dict[str, Tensor]:
-        if "lod" in raw and float(raw["lod"]) != 0:
-            raise CheckpointError(
-                f"its progressive training stopped {float(raw['lod']):.2g} levels below the full size"
-            )
+        if lod := float(raw.get("lod", 0.0)):
+            raise CheckpointError(f"its training stopped {lod:.2g} levels below the full size")
         constant, (layers, dim) = raw["constant"], shape(raw)
         # Here the gain scales the weights but not the biases; StyleGAN2 has it behind the activation.
         state = {"constant": constant.reshape(constant.shape[-3:])} | mapping(raw, LEARNING_RATE)
