@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Before Gradio is imported: nothing is reported to anyone, and every server has its own folder for uploads.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+import environment  # noqa: F401
+
+# isort: split
+# Also before Gradio is imported: every server has its own folder for uploads.
 if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="semantic-sliders-")
     atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import environment  # noqa: F401  # before a command imports torch
 from config import UserError
 
 

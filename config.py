@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,13 +62,17 @@ def checked(schema: type[Schema], settings: Mapping[str, Any], where: str = "") 
 
     Raises ConfigError for keys that are unknown, missing or of the wrong type, naming `where` and the key.
     """
-    known = [f.name for f in fields(schema) if f.init]  # type: ignore[arg-type]
-    unknown = [key for key in settings if key not in known]
+    known = {f.name: f for f in fields(schema) if f.init}  # type: ignore[arg-type]
     place = f"{where}: " if where else ""
-    if unknown:
+    if unknown := [key for key in settings if key not in known]:
         raise ConfigError(
             f"{place}unknown setting {unknown[0]!r} for {schema.__name__}; "
             f"it takes: {', '.join(known) or 'none'}"
+        )
+    needed = [name for name, f in known.items() if f.default is f.default_factory is MISSING]
+    if missing := [name for name in needed if name not in settings]:
+        raise ConfigError(
+            f"{place}{schema.__name__} needs the setting {missing[0]!r}; always needed: {', '.join(needed)}"
         )
     try:
         built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(settings)))

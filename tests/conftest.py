@@ -5,10 +5,11 @@ import shutil
 import sys
 import types
 
+import environment  # noqa: F401
+
+# isort: split
 import jaxtyping
 import pytest
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 # Before anything of the project is imported: shapes and types are then checked at every call.
 PACKAGES = ["backends", "commands", "directions", "evaluation", "training", "ui"]

@@ -1,9 +1,15 @@
 """Layers are one-way: app -> ui -> editor -> plugins, backends, directions; nothing imports upwards."""
 
 import ast
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import environment
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {  # top-level package or module -> what of the project it may import
@@ -66,3 +72,17 @@ def test_plugins_are_not_imported_by_name():
 def test_the_page_knows_no_torch_and_handlers_no_widgets():
     assert "torch" not in imported(ROOT / "ui" / "page.py")
     assert "gradio" not in imported(ROOT / "editor.py")
+
+
+@pytest.mark.parametrize("start", ["app.py", "cli.py", "tests/conftest.py"])
+def test_the_environment_is_set_before_torch_is_imported(start):
+    lines = (ROOT / start).read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("import environment"))
+    before = {line.split()[1].partition(".")[0] for line in lines[:place] if re.match("(import|from) ", line)}
+    assert before <= sys.stdlib_module_names
+    code = "import environment, os, sys; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    kept = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    out = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=ROOT, env=kept, capture_output=True, text=True
+    )
+    assert out.stdout.split() == [environment.SPINS, "False"]

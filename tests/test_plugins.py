@@ -67,6 +67,11 @@ def test_errors_name_the_place_the_key_and_what_works(settings, words):
     assert all(word in str(caught.value) for word in words), caught.value
 
 
+def test_a_missing_setting_is_named():
+    with pytest.raises(ConfigError, match=r"mine\.yaml: Compact needs the setting 'weights'"):
+        build(Generator, {"name": "compact"}, "mine.yaml")
+
+
 def test_settings_cannot_read_the_environment(monkeypatch):
     monkeypatch.setenv("SECRET", "1234")
     toy = find(Generator, "toy")
