@@ -62,9 +62,7 @@ def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
     """
     pairs = sorted(_opened(data), key=lambda pair: pair[0])
     if len(pairs) < data.holdout + 2:
-        raise ConfigError(
-            f"data.path: {len(pairs)} pictures found; it takes more than holdout = {data.holdout}"
-        )
+        raise ConfigError(f"data.path: {len(pairs)} pictures found, too few for holdout = {data.holdout}")
     pixels = torch.stack([_square(source, size) for _, source in tqdm(pairs, "photographs", disable=None)])
     names = [name for name, _ in pairs]
     step = len(names) / max(data.holdout, 1)

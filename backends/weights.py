@@ -131,9 +131,8 @@ def _file(name: str) -> Path | None:
     """As `own`, but raises WeightsError when there is no such file."""
     file = own(name)
     if file and not file.is_file():
-        raise WeightsError(
-            f"there is no file {file.name}, and no weights are called so", f"(looked for {file})"
-        )
+        reason = f"there is no file {file.name}, and no weights are called so"
+        raise WeightsError(reason, f"(looked for {file})")
     return file
 
 

@@ -42,10 +42,9 @@ def read(path: Path) -> Any:
             # copied on write, so that nobody can change the file through a tensor
             size = file.seek(0, 2)
             stream = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if size else None
+        return _parsed(path, stream, memoryview(stream or b""))
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror}") from error
-    try:
-        return _parsed(path, stream, memoryview(stream or b""))
     except FileError as error:
         raise CheckpointError(f"{path.name}: {error}") from error
 

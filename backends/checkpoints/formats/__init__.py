@@ -4,7 +4,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
@@ -16,9 +15,6 @@ MOST = 4_000  # tensors of one network; the largest public ones have 800
 # Where public files keep a state dict, the average of the training run before its last step.
 PLACES = ("g_ema", "G_ema", "generator_smooth", "generator_ema", "params_ema", "generator", "G", "g")
 PLACES += ("state_dict", "model", "models", "params")
-
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 Names = Mapping[str, Callable[[re.Match[str]], str]]  # pattern of a module's name -> our name for it
 
 
@@ -33,9 +29,9 @@ class Keys(NamedTuple):
 class State(dict[str, Tensor]):
     """Tensors by key, and the plain values that the file records beside them."""
 
-    def __init__(self, tensors: Mapping[str, Tensor] = EMPTY, settings: Mapping[str, Any] = EMPTY):
+    def __init__(self, tensors: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None):
         super().__init__(tensors)
-        self.settings = dict(settings)
+        self.settings = dict(settings or {})
 
 
 class Contents:

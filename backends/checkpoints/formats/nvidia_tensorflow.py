@@ -56,7 +56,7 @@ class NVIDIATensorFlow(StyleGAN2Format):
 
 def variables(network: Any) -> State:
     """The variables of a recorded Network and its components, as tensors; each component is read once."""
-    state = State()
+    state = State({})
     waiting, seen = [("", network)], {id(network)}
     while waiting:
         prefix, current = waiting.pop()
