@@ -12,7 +12,7 @@ ENTRY = """
 description: a test
 licence: MIT
 converter: torch_state
-source: {name: file, variable: SEMANTIC_SLIDERS_OWN}
+source: {name: file}
 members: {net.pth: {path: net.pth, sha256: '%s', size: 1}}
 """ % ("0" * 64)
 
@@ -31,7 +31,7 @@ members: {net.pth: {path: net.pth, sha256: '%s', size: 1}}
         ("members: {}", "members"),
         ("{source: {name: repository}, members: {a.bin: {path: a, size: 1}}}", "sha256 is needed"),
         ("source: {name: nowhere}", "file, hub, package, repository"),
-        ("source: {name: file, variable: HOME}", "SEMANTIC_SLIDERS_"),
+        ("source: {name: file, variable: HOME}", "unknown setting 'variable'"),
         ("source: {name: hub, repository: a/b, revision: main}", "commit"),
     ],
 )

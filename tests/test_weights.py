@@ -34,7 +34,7 @@ def shop(tmp_path, monkeypatch):
     torch.save({"layer.weight": torch.arange(6.0).reshape(2, 3)}, published / "net.pth")
     (published / "a.bin").write_bytes(b"first" * 100)
     (published / "b.bin").write_bytes(b"second" * 100)
-    own = {"name": "file", "variable": "SEMANTIC_SLIDERS_OWN", "hint": "made up"}
+    own = {"name": "file", "hint": "made up"}
     about = {"description": "a test", "licence": "MIT", "source": own}
     files = {name: member((published / name).read_bytes(), name) for name in ("a.bin", "b.bin", "net.pth")}
     net = about | {"converter": "torch_state", "members": {"net.pth": files["net.pth"]}}
@@ -43,7 +43,7 @@ def shop(tmp_path, monkeypatch):
     listing.write_text(yaml.safe_dump({"net": net, "pair": pair}))
     monkeypatch.setattr(manifest, "FILE", listing)
     monkeypatch.setenv("SEMANTIC_SLIDERS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SEMANTIC_SLIDERS_OWN", str(published))
+    monkeypatch.setenv("SEMANTIC_SLIDERS_MODELS", str(published))
     return published
 
 
@@ -112,10 +112,10 @@ def test_wrong_content_is_refused(shop, content):
 
 
 def test_what_is_missing_is_told(shop, monkeypatch):
-    monkeypatch.delenv("SEMANTIC_SLIDERS_OWN")
+    monkeypatch.delenv("SEMANTIC_SLIDERS_MODELS")
     with pytest.raises(weights.WeightsError) as caught:
         weights.path("pair", "a.bin")
-    for words in ("weights pair", "0.0 MB", "SEMANTIC_SLIDERS_OWN is not set", "made up"):
+    for words in ("weights pair", "0.0 MB", "SEMANTIC_SLIDERS_MODELS is not set", "made up"):
         assert words in caught.value.public
     assert str(cache.folder()) not in caught.value.public
     assert f"a.bin, b.bin into {cache.folder() / 'pair'}" in str(caught.value)

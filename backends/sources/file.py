@@ -1,7 +1,6 @@
-"""Files that the user keeps on this machine, in a folder that an environment variable names."""
+"""Files that the user keeps on this machine, in the folder that SEMANTIC_SLIDERS_MODELS names."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,30 +8,27 @@ from typing import ClassVar
 
 from backends.sources import Member, Source, SourceError, save
 
+VARIABLE = "SEMANTIC_SLIDERS_MODELS"
+
 
 @dataclass
 class File(Source):
     """A folder outside the project, for weights that are on no hub or may not be redistributed."""
 
     pinned: ClassVar[bool] = True  # by the user, who put the file there
-    variable: str  # environment variable that holds the folder
     hint: str = ""  # where people get the files
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"SEMANTIC_SLIDERS_[A-Z0-9_]+", self.variable):
-            raise ValueError(f"variable {self.variable!r} must be called SEMANTIC_SLIDERS_...")
 
     @property
     def address(self) -> str:
-        return f"your own folder, named by {self.variable}" + (f" ({self.hint})" if self.hint else "")
+        return f"your own folder, named by {VARIABLE}" + (f" ({self.hint})" if self.hint else "")
 
     def download(self, members: Mapping[str, Member]) -> int:
         return 0
 
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
-        place = os.environ.get(self.variable, "")
+        place = os.environ.get(VARIABLE, "")
         if not place:
-            raise SourceError(f"the environment variable {self.variable} is not set")
+            raise SourceError(f"the environment variable {VARIABLE} is not set")
         copy(Path(place).expanduser(), members, folder)
 
 

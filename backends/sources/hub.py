@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from backends.sources import Member, Source, SourceError, digest, save
+from backends.sources.file import VARIABLE
 
 log = logging.getLogger(__name__)
-
-VARIABLE = "SEMANTIC_SLIDERS_MODELS"  # a folder of the user's: what is there is not fetched
 
 
 @dataclass
