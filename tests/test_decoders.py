@@ -36,6 +36,25 @@ def test_it_has_the_space_of_its_base_and_draws_other_pictures(name):
 
 
 @pytest.mark.parametrize("name", names(Decoder))
+def test_it_can_be_cut_at_every_layer_and_tuned(name):
+    own = decoder(name, Toy())
+    codes = own.sample([1, 2])
+    with torch.no_grad():
+        for layer in range(own.layers):
+            resumed = own.resume(own.cut(codes, layer), codes)
+            torch.testing.assert_close(resumed, own.render(codes), rtol=1e-4, atol=1e-4)
+    tuned = own.tunable()
+    assert tuned.parameters().keys() == own.parameters().keys()
+    assert all(parameter.requires_grad for parameter in tuned.parameters().values())
+    assert not any(parameter.requires_grad for parameter in own.parameters().values())
+    torch.testing.assert_close(tuned.render(codes), own.render(codes), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        for parameter in tuned.parameters().values():
+            parameter += 0.5
+    assert not torch.allclose(tuned.render(codes), own.render(codes), atol=0.01)
+
+
+@pytest.mark.parametrize("name", names(Decoder))
 def test_the_fingerprint_is_that_of_base_and_delta(name):
     own = decoder(name, Toy())
     assert own.fingerprint == decoder(name, Toy()).fingerprint
@@ -49,7 +68,7 @@ def test_what_cannot_be_restored_is_refused(name):
     stored = Stored.of(own)
     assert torch.equal(stored.restored(Toy()).render(own.mean()), own.render(own.mean()))
     for other in (Toy(seed=1), Toy(layers=7)):
-        with pytest.raises(DecoderError, match="another picture"):
+        with pytest.raises(DecoderError, match="another generator"):
             stored.restored(other)
     with pytest.raises(DecoderError, match=r"no Decoder is called 'gone'; there are: .*tuned"):
         replace(stored, decoder="gone").restored(Toy())

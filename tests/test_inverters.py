@@ -109,7 +109,7 @@ def test_a_saved_inversion_comes_back_as_the_same_picture(name, deep, tmp_path):
     assert again.fingerprint == found.generator.fingerprint
     assert torch.equal(again.render(saved.values), found.generator.render(found.latents))
     if isinstance(found.generator, Decoder):
-        with pytest.raises(DecoderError, match="another picture"):
+        with pytest.raises(DecoderError, match="another generator"):
             saved.decoding(Toy(layers=14, seed=1))
         with pytest.raises(LatentsError, match="npz"):
             latents.save(tmp_path / "found.npy", found.latents, "toy", found.generator, [])

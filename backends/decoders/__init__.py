@@ -29,7 +29,8 @@ class Decoder(Generator, ABC):
     """Has the latent space of its `base` and draws other pictures; a subclass says which.
 
     A subclass takes just these two fields, and its `__post_init__` raises DecoderError for a delta that does
-    not fit the base. The delta is stored in the dtypes it has: float16 or int8 keep links small.
+    not fit the base. The delta is stored in the dtypes it has: float16 or int8 keep links small. `parameters`
+    and `tunable` are those of the generator with the delta in it.
     """
 
     base: Generator
@@ -102,8 +103,9 @@ class Stored:
             return generator
         if self.fingerprint != generator.fingerprint:
             raise DecoderError(
-                "this inversion changed a copy of a generator that is not here any more, and would show "
-                "another picture without it. Invert the photograph again."
+                "this inversion changed a copy of another generator, and would show another picture on this "
+                "one. Open it in the domain that it was made in; if that has new weights, invert the "
+                "photograph again."
             )
         try:
             plugin = find(Decoder, self.decoder)  # type: ignore[type-abstract]

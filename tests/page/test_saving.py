@@ -220,5 +220,5 @@ def test_an_inverters_own_decoder_goes_from_photograph_to_link(
 
     again.models.editor("toy").generator.seed = 1  # another model by the same name: never another face
     refused = opened(again, link)[1]["status"]
-    assert "another picture without it" in refused["text"]
+    assert "a copy of another generator" in refused["text"]
     assert refused["kind"] == "problem"
