@@ -12,6 +12,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import environment  # noqa: F401  # before a command imports torch
+from config import UserError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,11 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr, force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    from commands._common import USER_ERRORS
-
     try:
         return options.run(options)
-    except USER_ERRORS as error:
+    except (UserError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -19,7 +19,11 @@ CONFIGS = ROOT / "configs"  # one YAML a domain
 OmegaConf.clear_resolver("oc.env")
 
 
-class ConfigError(ValueError):
+class UserError(ValueError):
+    """What a user can mend; the message says what would have worked. Anything else is our mistake."""
+
+
+class ConfigError(UserError):
     """A configuration that cannot be used; the message says what would have worked."""
 
 

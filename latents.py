@@ -17,6 +17,7 @@ from torch import Tensor
 from backends import Latents, untrusted
 from backends.decoders import Stored
 from backends.generators import Generator
+from config import UserError
 
 DELTA = "delta/"  # before the names of a decoder's tensors
 MOST_BYTES = 256 << 20  # of numbers as float32: some thousand codes; more is a mistake
@@ -24,7 +25,7 @@ NAME = 200  # characters of a name that are kept
 MEMBERS = ("latents", "domain", "fingerprint", "names", "decoder")  # that are read, beside those of the delta
 
 
-class LatentsError(ValueError):
+class LatentsError(UserError):
     """A file or array that holds no usable latents; the message says what would have worked."""
 
 

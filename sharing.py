@@ -23,6 +23,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from config import UserError
 from directions import LONGEST_ID
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ BROKEN = "This shared picture is damaged and cannot be opened."
 GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
 
 
-class ShareError(ValueError):
+class ShareError(UserError):
     """A picture that cannot be shared or opened; the message is for the page and names no file."""
 
 

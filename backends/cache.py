@@ -66,7 +66,13 @@ def exclusive() -> Iterator[Path]:
     Raises OSError when the cache cannot be written.
     """
     folder().mkdir(parents=True, exist_ok=True)
-    with _waited(FileLock(folder() / ".lock")):
+    lock = FileLock(folder() / ".lock")
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for another process that fetches weights")
+        held = lock.acquire()
+    with held:
         scratch = folder() / ".partial"
         shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
         scratch.mkdir()
@@ -74,16 +80,3 @@ def exclusive() -> Iterator[Path]:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _waited(lock: FileLock) -> Iterator[None]:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("waiting for another process that fetches weights")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

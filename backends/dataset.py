@@ -44,7 +44,7 @@ class Photographs:
 
     def images(self, indices: list[int] | None = None) -> Images:
         """The chosen pictures (all by default) in [-1, 1]."""
-        chosen = self.pixels if indices is None else self.pixels[torch.tensor(indices, dtype=torch.long)]
+        chosen = self.pixels if indices is None else self.pixels[indices]
         return chosen.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def spread(self, count: int) -> list[int]:
@@ -117,9 +117,7 @@ def _square(source: bytes | Image.Image, size: int) -> UInt8[Tensor, "size size 
         photo = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
         square = ImageOps.fit(photo.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     except (UnidentifiedImageError, OSError) as error:
-        raise ConfigError(
-            "data.path: one of the files with a picture's name is not a readable picture"
-        ) from error
+        raise ConfigError("data.path: one of the pictures in it cannot be read") from error
     return torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8).view(size, size, 3)
 
 

@@ -14,6 +14,7 @@ import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from backends import Images
+from config import UserError
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +29,19 @@ BACKGROUND = (255, 255, 255)  # behind transparent parts: what a browser shows
 HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"mif1", b"msf1")  # brands of ISO media files
 
 
-class PhotoError(ValueError):
+class PhotoError(UserError):
     """A picture that cannot be used; the message is fit for the page and says what would work."""
 
 
-def read_photo(source: str | Path | bytes | io.BufferedIOBase | Image.Image) -> Image.Image:
-    """An upright RGB picture, 8 bits a channel, sRGB, at most SIDE_LIMIT pixels a side.
+def read_photo(source: Path | bytes) -> Image.Image:
+    """An upright RGB picture, 8 bits a channel, sRGB, at most SIDE_LIMIT a side, of a file or its content.
 
     EXIF rotation is applied, embedded colour profiles are converted, transparency is laid on white, and of an
     animation the first frame is taken. Raises PhotoError.
     """
-    if isinstance(source, Image.Image):
-        return _decoded(source)
     try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with _opened(stream) as image:
-            return _decoded(image)
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+            return _decoded(_opened(stream))
     except OSError as error:  # the file itself: missing, a folder, no permission
         log.info("picture refused: %s", error)
         reason = error.strerror or "reading failed"
@@ -64,15 +62,16 @@ def to_pil(images: Images) -> list[Image.Image]:
     return [Image.fromarray(pixels) for pixels in levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
 
 
-def _opened(stream: str | Path | io.BufferedIOBase) -> Image.Image:
+def _opened(stream: io.BytesIO | io.BufferedReader) -> Image.Image:
     """The picture with its header read, nothing decoded."""
     Image.init()
     known = [name for name in FORMATS if name in Image.OPEN]
-    start = _start(stream)
+    start = stream.read(512)
+    stream.seek(0)
     if not start:
         raise PhotoError("the file is empty; upload it again, or choose another")
     try:
-        return Image.open(stream, formats=known)  # type: ignore[arg-type]
+        return Image.open(stream, formats=known)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         most = f"{PIXEL_LIMIT // 10**6} million"
         raise PhotoError(f"the picture has too many pixels; up to {most} work") from error
@@ -80,17 +79,6 @@ def _opened(stream: str | Path | io.BufferedIOBase) -> Image.Image:
         raise PhotoError(_unknown(start)) from error
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise _damaged(error) from error
-
-
-def _start(stream: str | Path | io.BufferedIOBase) -> bytes:
-    """The first bytes; a file object is left where a reader finds them again."""
-    if isinstance(stream, str | Path):
-        with open(stream, "rb") as file:
-            return file.read(512)
-    stream.seek(0)
-    start = stream.read(512)
-    stream.seek(0)
-    return start
 
 
 def _unknown(start: bytes) -> str:

@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from config import UserError
+
 HEADER = 10_000  # bytes of the header of a .npy
 DIRECTORY = 256 << 10  # bytes of the directory of an .npz
+# encrypted, of an unknown method, cut off, or with a wrong checksum
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError)
 RATIO = 64  # compressed arrays of real numbers reach 2; W codes that are repeated for every layer 30
 
 
-class FileError(ValueError):
+class FileError(UserError):
     """A file that cannot be used; the message says what was found in it and what would have worked."""
 
     def __init__(self, message: str) -> None:
@@ -38,10 +42,10 @@ def archive(file: Any, directory: int) -> zipfile.ZipFile:
     """
     guarded = _Guarded(file, directory)
     try:
-        opened = zipfile.ZipFile(guarded)  # type: ignore[arg-type]
+        opened = zipfile.ZipFile(guarded)
     except FileError:
         raise
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+    except DAMAGED as error:  # NotImplementedError is a RuntimeError
         raise FileError(f"a zip file that is cut off or damaged ({error})") from error
     guarded.most = math.inf
     return opened
@@ -115,16 +119,7 @@ def arrays(content: bytes, wanted: Callable[[str], bool], most: float) -> dict[s
                     most -= found[name].nbytes
     except FileError:
         raise
-    # encrypted, of an unknown method, cut off, or with a wrong checksum
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except DAMAGED as error:
         raise FileError("a zip file that is encrypted, cut off or damaged") from error
     return found
 

@@ -5,17 +5,15 @@
     prepare(name)      all of the work that comes before
     fingerprint(name)  tells one version of the weights from another, without reading them
 
-Content is compared with its SHA-256 when a process first uses it (`hashes.py`), so a file that was cut off or
-changed is fetched again instead of being believed.
+Content is compared with its SHA-256 when a process first uses it (`manifest.py`), so a file that was cut off
+or changed is fetched again instead of being believed.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -23,16 +21,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import plugins
-from backends import cache, checkpoints, converters, hashes, manifest, sources
+from backends import cache, checkpoints, converters, manifest, sources
 from backends.manifest import Entry
-from config import resolve
+from backends.untrusted import FileError
+from config import UserError, resolve
 
 log = logging.getLogger(__name__)
 
 STATE = "state.safetensors"  # a conversion
+RECORD = "state.json"  # what the conversion was made from, and its own SHA-256
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError):
     """Weights that cannot be had: says what is missing, how large it is and where to get it.
 
     `public` is the part for a web page; the message adds folders of this machine, for logs and the terminal.
@@ -43,49 +43,9 @@ class WeightsError(RuntimeError):
         self.public = public
 
 
-@dataclass(frozen=True)
-class Status:
-    """What `python cli.py weights` lists of one entry."""
-
-    name: str
-    description: str
-    licence: str
-    source: str  # where it is published
-    cached: bool  # complete and unchanged
-    bytes: int  # of the files in the cache
-    download: int  # bytes to transfer for them; entries of one archive share it
-    by_hand: str  # what to put where on a machine without a network
-    optional: bool = False  # only fetched when somebody asks for it
-
-
 def entries() -> dict[str, Entry]:
     """The manifest. Raises config.ConfigError."""
-    return _entries(manifest.FILE)
-
-
-def status(names: Collection[str] | None = None) -> list[Status]:
-    """Every entry, or those with these names; reads the cached files, never the network."""
-    return [
-        Status(
-            name=entry.name,
-            description=entry.description,
-            licence=entry.licence,
-            source=entry.source.address,
-            cached=not hashes.missing(entry),
-            bytes=entry.bytes,
-            download=entry.source.download(entry.members),
-            by_hand=_by_hand(entry),
-            optional=entry.optional,
-        )
-        for entry in entries().values()
-        if names is None or entry.name in names
-    ]
-
-
-def absent(name: str) -> Entry | None:
-    """The entry, if the cache lacks it; looks at sizes only, for lists that must be quick."""
-    entry = entries().get(name)  # None for the path of somebody's own file
-    return entry if entry and not hashes.there(entry) else None
+    return manifest.load(manifest.FILE)
 
 
 def own(setting: str) -> Path | None:
@@ -99,7 +59,7 @@ def own(setting: str) -> Path | None:
 def fingerprint(name: str) -> str:
     """SHA-256 (hex) of the weights: the manifest's, or that of the user's own file. Raises WeightsError."""
     file = _file(name)
-    return cache.digest(file) if file else hashes.fingerprint(_entry(name))
+    return cache.digest(file) if file else _entry(name).fingerprint()
 
 
 def path(name: str, member: str | None = None) -> Path:
@@ -110,11 +70,9 @@ def path(name: str, member: str | None = None) -> Path:
     entry = _entry(name)
     member = next(iter(entry.members)) if member is None and len(entry.members) == 1 else member
     if member not in entry.members:
-        raise WeightsError(
-            f"the weights {name} have no file {member!r}; there are: {', '.join(entry.members)}"
-        )
+        raise WeightsError(f"the weights {name} have no file {member!r}, only {', '.join(entry.members)}")
     fetch(name)
-    return cache.folder() / name / member
+    return entry.folder / member
 
 
 def state(name: str, plugin: str = "") -> dict[str, Tensor]:
@@ -126,7 +84,7 @@ def state(name: str, plugin: str = "") -> dict[str, Tensor]:
     if file := own(name) if plugin else _file(name):
         return checkpoints.load(file, plugin) if plugin else _load(file)
     prepare(name)
-    return _load(cache.folder() / name / STATE if _entry(name).converter else path(name))
+    return _load(_entry(name).folder / STATE if _entry(name).converter else path(name))
 
 
 def prepare(name: str) -> None:
@@ -134,22 +92,20 @@ def prepare(name: str) -> None:
     entry = _entry(name)
     if not entry.converter:
         return fetch(name)
-    file = cache.folder() / name / STATE
-    if not hashes.converted(file, _conversion(entry)):
+    if not _converted(entry):
         fetch(name)
         with _storing(entry) as scratch:
-            key = _conversion(entry)
-            if not hashes.converted(file, key):  # another process may have been first
-                _convert(entry, key, scratch)
+            if not _converted(entry):  # another process may have been first
+                _convert(entry, scratch)
 
 
 def fetch(name: str) -> None:
     """Brings what is missing of an entry, or has changed, into the cache. Raises WeightsError."""
     entry = _entry(name)
-    if not hashes.missing(entry):
+    if not entry.missing():
         return
     with _storing(entry) as scratch:
-        missing = {key: entry.members[key] for key in hashes.missing(entry)}
+        missing = entry.missing()
         if not missing:  # another process was first
             return
         log.info("fetching the weights %s (%s) from %s", name, _size(entry), entry.source.address)
@@ -159,15 +115,9 @@ def fetch(name: str) -> None:
             entry.source.fetch(missing, scratch, downloads)
         except sources.SourceError as error:
             raise _unavailable(entry, str(error)) from error
-        for key, member in missing.items():
-            if not hashes.accepted(entry, key, member, scratch):
+        for key in missing:
+            if not entry.accept(key, scratch):
                 raise _unavailable(entry, f"{key} does not have the expected SHA-256")
-            cache.move(scratch / key, cache.folder() / name / key)
-
-
-@lru_cache(maxsize=4)
-def _entries(file: Path) -> dict[str, Entry]:
-    return manifest.load(file)
 
 
 def _entry(name: str) -> Entry:
@@ -181,9 +131,8 @@ def _file(name: str) -> Path | None:
     """As `own`, but raises WeightsError when there is no such file."""
     file = own(name)
     if file and not file.is_file():
-        raise WeightsError(
-            f"there is no file {file.name}, and no weights are called so", f"(looked for {file})"
-        )
+        reason = f"there is no file {file.name}, and no weights are called so"
+        raise WeightsError(reason, f"(looked for {file})")
     return file
 
 
@@ -195,27 +144,33 @@ def _load(file: Path) -> dict[str, Tensor]:
 
 
 def _conversion(entry: Entry) -> str:
-    """Changes with the weights and the code that converts them (its own module and the shared readers)."""
-    package = Path(converters.__file__).parent
-    code = [*sorted(package.glob("_[!_]*.py")), package / f"{entry.converter}.py"]
-    digests = [sources.digest(file) for file in code if file.is_file()]
-    return hashlib.sha256("\n".join([hashes.fingerprint(entry), *digests]).encode()).hexdigest()
+    """Changes with the weights and the code that converts them."""
+    code = Path(converters.__file__).with_name(f"{entry.converter}.py")
+    return hashlib.sha256(f"{entry.fingerprint()}\n{sources.digest(code)}".encode()).hexdigest()
 
 
-def _convert(entry: Entry, key: str, scratch: Path) -> None:
-    place = cache.folder() / entry.name
-    converter = plugins.build(
-        converters.Converter, {"name": entry.converter}, f"{manifest.FILE.name}: {entry.name}: converter"
-    )
+def _converted(entry: Entry) -> bool:
+    """Whether the cache has the conversion of these very weights, unchanged."""
+    try:
+        record = json.loads((entry.folder / RECORD).read_text())
+        digest = cache.digest(entry.folder / STATE)
+    except (OSError, ValueError):
+        return False
+    return record == {"key": _conversion(entry), "sha256": digest}
+
+
+def _convert(entry: Entry, scratch: Path) -> None:
+    converter = plugins.find(converters.Converter, entry.converter)()  # pyright: ignore[reportAbstractUsage]
     log.info("converting the weights %s", entry.name)
     try:
-        tensors = converter.convert({member: place / member for member in entry.members})
-    except converters.ConversionError as error:
+        tensors = converter.convert({member: entry.folder / member for member in entry.members})
+    except FileError as error:
         raise WeightsError(f"the weights {entry.name} cannot be converted: {error}") from error
     checkpoints.save(tensors, scratch / STATE)
-    (scratch / hashes.RECORD).write_text(json.dumps({"key": key, "sha256": sources.digest(scratch / STATE)}))
-    cache.move(scratch / STATE, place / STATE)
-    cache.move(scratch / hashes.RECORD, place / hashes.RECORD)
+    record = {"key": _conversion(entry), "sha256": sources.digest(scratch / STATE)}
+    (scratch / RECORD).write_text(json.dumps(record))
+    cache.move(scratch / STATE, entry.folder / STATE)
+    cache.move(scratch / RECORD, entry.folder / RECORD)
 
 
 @contextmanager
@@ -232,18 +187,12 @@ def _storing(entry: Entry) -> Iterator[Path]:
 
 
 def _size(entry: Entry) -> str:
-    return f"{(entry.source.download(entry.members) or entry.bytes) / 1e6:.1f} MB"
-
-
-def _by_hand(entry: Entry) -> str:
-    files = f"{', '.join(entry.members)} into {cache.folder() / entry.name}"
-    whole = f"{entry.source.container} into {cache.folder() / 'downloads'}, or "
-    return whole + files if entry.source.container else files
+    return f"{(entry.download or entry.bytes) / 1e6:.1f} MB"
 
 
 def _unavailable(entry: Entry, reason: str) -> WeightsError:
     return WeightsError(
         f"the weights {entry.name} ({_size(entry)}) are missing and could not be fetched: {reason}. "
         f"They come from {entry.source.address}.",
-        f"To fill the cache by hand, put {_by_hand(entry)}.",
+        f"To fill the cache by hand, put {entry.by_hand}.",
     )

@@ -1,31 +1,13 @@
-"""What several commands share: options of every domain, what they start from, error types."""
+"""What several commands share: options of every domain, what they start from."""
 
 import argparse
 import logging
 from pathlib import Path
 
 import latents
-from backends.aligners import AlignmentError
-from backends.checkpoints import CheckpointError
-from backends.decoders import DecoderError
 from backends.inverters import Inversion
-from backends.photos import PhotoError
-from backends.weights import WeightsError
-from config import CONFIGS, ConfigError
+from config import CONFIGS
 from editor import Editor
-from latents import LatentsError
-
-# What a user can mend. Anything else is our bug, and its traceback is wanted.
-USER_ERRORS = (
-    AlignmentError,
-    CheckpointError,
-    ConfigError,
-    DecoderError,
-    LatentsError,
-    PhotoError,
-    WeightsError,
-    OSError,
-)
 
 log = logging.getLogger("semantic_sliders")
 

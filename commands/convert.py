@@ -9,6 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from backends import checkpoints
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -18,8 +20,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the converted file and say what it is."""
-    from backends import checkpoints
-
     target = options.out or options.file.with_suffix(".safetensors")
     if target.resolve() == options.file.resolve():
         raise checkpoints.CheckpointError(f"{target} is the file itself; name another with --out")

@@ -9,6 +9,9 @@ several seeds) the pictures are numbered. --save-latents keeps the edited codes.
 import argparse
 from pathlib import Path
 
+import torch
+
+import latents
 from commands._common import log, start_arguments, starting_point
 from config import ConfigError
 from editor import Edit
@@ -25,10 +28,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write one picture a latent."""
-    import torch
-
-    import latents
-
     edit = _edit(options.set)
     editor, inversions, names = starting_point(options)
     for identity in edit:

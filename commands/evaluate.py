@@ -31,9 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="of the first of them")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
     parser.add_argument("--names", type=Path, help="JSON file for the names (default: in the cache)")
-    parser.add_argument(
-        "--photographs", default="", help="generator: folder or zip archive it was trained on"
-    )
+    parser.add_argument("--photographs", default="", help="generator: folder or zip it was trained on")
     parser.add_argument("--labels", nargs="*", default=[], help="generator: only folders of these names")
     domain_arguments(parser)
 

@@ -5,6 +5,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from backends import checkpoints
+from backends.untrusted import printable
 from commands._common import log
 
 
@@ -15,9 +17,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """One block a file; 1 if any could not be read."""
-    from backends import checkpoints
-    from backends.untrusted import printable
-
     failed = 0
     for path in options.files:
         try:

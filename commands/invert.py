@@ -9,9 +9,14 @@ import argparse
 from itertools import chain, count
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
-from commands._common import USER_ERRORS, domain_arguments, load_editor, log
+import latents
+from backends.aligners.center import Center
+from backends.photos import PhotoError, read_photo
+from commands._common import domain_arguments, load_editor, log
+from config import UserError
 from editor import Editor
 
 
@@ -35,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     for path in tqdm(paths, desc="photographs", unit="photo", disable=len(paths) == 1):
         try:
             _invert(editor, path, _free(path.stem, taken), options)
-        except USER_ERRORS as error:
+        except (UserError, OSError) as error:
             failed += 1
             log.error("error: %s: %s", path, error)
     return 1 if failed else 0
@@ -43,10 +48,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _photographs(names: list[Path]) -> list[Path]:
     """The files named, folders expanded to the pictures in them. Raises PhotoError when there are none."""
-    from PIL import Image
-
-    from backends.photos import PhotoError
-
     Image.init()
     found: list[Path] = []
     for name in names:
@@ -67,14 +68,9 @@ def _free(stem: str, taken: set[str]) -> str:
 
 
 def _invert(editor: Editor, path: Path, stem: str, options: argparse.Namespace) -> None:
-    import latents
-    from backends.photos import read_photo
-
     photo = read_photo(path)
     if options.no_align:
-        side = min(photo.size)
-        left, top = (photo.width - side) // 2, (photo.height - side) // 2
-        crop = editor.aligner.square(photo, (left, top, left + side, top + side), editor.generator.size)
+        crop = Center().align(photo, editor.generator.size)
     else:
         crop = editor.align(photo, max(options.subject - 1, 0))
     crop.save(options.out / f"{stem}_crop.png")

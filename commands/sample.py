@@ -10,8 +10,11 @@ may also be a picture file, with the latents beside it (me.npz). The same seed a
 import argparse
 from pathlib import Path
 
+import torch
+from PIL import Image
 from tqdm import tqdm
 
+import latents
 from commands._common import domain_arguments, load_editor, parse_seeds
 from config import ConfigError
 
@@ -27,10 +30,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write a picture a seed and one file of latents."""
-    import torch
-
-    import latents
-
     editor = load_editor(options)
     pictures, target = _files(options.out, options.seed)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,8 +45,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _files(out: Path, seeds: list[int]) -> tuple[dict[int, Path], Path]:
     """Seed -> file of its picture, and the file of the latents. Raises ConfigError."""
-    from PIL import Image
-
     Image.init()
     if out.is_dir() or out.suffix.lower() not in Image.EXTENSION:
         return {seed: out / f"seed{seed}.png" for seed in seeds}, out / "samples.npz"

@@ -9,8 +9,10 @@ that goes there and back.
 import argparse
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
+import video
 from commands._common import start_arguments, starting_point
 from config import ConfigError
 
@@ -29,10 +31,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the strip or video of the first latent."""
-    from PIL import Image
-
-    import video
-
     ending = options.out.suffix.lower()
     if ending not in video.STRIPS + video.VIDEOS:
         known = ", ".join(video.STRIPS + video.VIDEOS)

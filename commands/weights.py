@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from backends import weights
+from commands._common import log
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,18 +19,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List or fetch."""
-    known = {entry.name: entry for entry in weights.status()}
+    known = weights.entries()
     if unknown := [name for name in options.names if name not in known]:
         raise weights.WeightsError(f"no weights are called {unknown[0]!r}; there are: {', '.join(known)}")
     chosen = {name: known[name] for name in options.names or known}
     if options.fetch:
         for name, entry in chosen.items():
-            if not entry.cached and (options.names or not entry.optional):
+            if entry.missing() and (options.names or not entry.optional):
                 weights.prepare(name)
-        chosen = {entry.name: entry for entry in weights.status() if entry.name in chosen}
     for name, entry in chosen.items():
-        state = "cached" if entry.cached else "optional" if entry.optional else "missing"
-        sys.stdout.write(
-            f"{name}\t{state}\t{entry.bytes / 1e6:.1f} MB\t{entry.licence}\t{entry.description}\n"
-        )
+        absent = entry.missing()
+        state = "cached" if not absent else "optional" if entry.optional else "missing"
+        size = f"{entry.bytes / 1e6:.1f} MB"
+        sys.stdout.write(f"{name}\t{state}\t{size}\t{entry.licence}\t{entry.description}\n")
+        if absent:
+            log.info("%s by hand: put %s", name, entry.by_hand)
     return 0

@@ -16,9 +16,9 @@ from synthetic_encoders import filled, halvings, pyramid
 import latents
 from backends import checkpoints
 from backends.checkpoints import CheckpointError
-from backends.converters import ConversionError
 from backends.converters.torch_state import TorchState
 from backends.generators.toy import Toy
+from backends.untrusted import FileError
 from cli import main
 from config import ConfigError
 from directions._stored import read
@@ -33,7 +33,7 @@ def refused(file: Path, words: str = "") -> None:
     """Reads the file in every way a checkpoint is read; all answer with a message."""
     with bounded(), pytest.raises(CheckpointError, match=words):
         checkpoints.load(file)
-    with bounded(), pytest.raises(ConversionError):
+    with bounded(), pytest.raises(FileError):
         TorchState().convert({file.name: file})
     for source in (GANSpace, LatentCLR):
         with bounded(), pytest.raises(ConfigError):

@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from backends import losses, weights
-from backends.converters import ConversionError
 from backends.converters.dlib_resnet import Reader, parse
 from backends.networks import dlib_resnet, efficientnet_lite
 from backends.networks.dlib_resnet import FaceResNet
 from backends.networks.efficientnet_lite import EfficientNetLite
+from backends.untrusted import FileError
 
 
 @pytest.fixture
@@ -101,13 +101,13 @@ def test_gradients_reach_the_pictures_and_stay_out_of_the_networks(make, side):
 
 @pytest.mark.parametrize("data", [b"", b"\x01\x01\x01\x0dloss_metric_2", bytes(1000)])
 def test_a_file_that_is_not_the_network_is_refused(data):
-    with pytest.raises(ConversionError, match="not dlib's face recognition network"):
+    with pytest.raises(FileError, match="not dlib's face recognition network"):
         parse(data)
 
 
 @pytest.mark.parametrize("data", [b"\x05\x01", b"\x00", b"\x0f", b"\x31\x01"])
 def test_a_broken_integer_is_refused(data):
-    with pytest.raises(ConversionError, match="not dlib's"):
+    with pytest.raises(FileError, match="not dlib's"):
         Reader(data).integer()
 
 
@@ -116,7 +116,7 @@ def test_a_tensor_must_be_as_large_as_expected():
     numbers = np.array([1, 2, 3], dtype="<f4").tobytes()
     assert Reader(sizes + numbers).tensor(3).tolist() == [1, 2, 3]
     for count, data in [(4, sizes + numbers), (3, sizes + numbers[:-1])]:
-        with pytest.raises(ConversionError, match="not dlib's"):
+        with pytest.raises(FileError, match="not dlib's"):
             Reader(data).tensor(count)
 
 
@@ -133,7 +133,7 @@ def test_descriptors_are_dlibs():
 @pytest.mark.weights
 def test_a_truncated_network_is_refused():
     data = weights.path("face_identity").read_bytes()
-    with pytest.raises(ConversionError, match="not dlib's"):
+    with pytest.raises(FileError, match="not dlib's"):
         parse(data[: len(data) // 2])
 
 

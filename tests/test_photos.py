@@ -59,20 +59,17 @@ def test_every_format(quarters, kind):
     assert_like(photo, [RED, GREEN, BLUE, WHITE], CLOSE)
 
 
-def test_path_file_and_picture_are_read_alike(quarters, tmp_path):
+def test_a_file_and_its_content_are_read_alike(quarters, tmp_path):
     file = tmp_path / "photo.png"
     quarters.save(file)
-    with file.open("rb") as stream:
-        stream.read(10)  # wherever it stands
-        photos = [read_photo(source) for source in (file, str(file), file.read_bytes(), stream, quarters)]
-    assert all(photo.tobytes() == quarters.tobytes() for photo in photos)
-    assert photos[-1] is not quarters
+    for source in (file, file.read_bytes()):
+        assert read_photo(source).tobytes() == quarters.tobytes()
 
 
 @pytest.mark.parametrize("orientation", [0, 9, "6", b"6"])
 def test_orientations_that_do_not_exist_are_ignored(quarters, orientation):
     quarters.getexif()[0x0112] = orientation
-    assert read_photo(quarters).tobytes() == quarters.tobytes()
+    assert photos._decoded(quarters).tobytes() == quarters.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO"])
@@ -134,7 +131,7 @@ def test_every_mode_in_memory(mode):
     else:
         picture = grey.convert("RGB").convert(mode)
     assert picture is not None
-    photo = read_photo(picture)
+    photo = photos._decoded(picture)
     difference = np.asarray(photo, dtype=int)[..., 1] - np.asarray(grey, dtype=int)
     assert photo.mode == "RGB"
     assert np.abs(difference.mean() if mode == "1" else difference).max() <= 4
@@ -291,12 +288,12 @@ def test_bombs_are_refused_by_their_header(size):
 
 def test_sizes_that_cannot_work(monkeypatch):
     with pytest.raises(PhotoError, match="only 8 x 200"):
-        read_photo(Image.new("RGB", (8, 200)))
+        read_photo(encoded(Image.new("RGB", (8, 200)), "PNG"))
     with pytest.raises(PhotoError, match="elongated"):
-        read_photo(Image.new("RGB", (2000, 20)))
+        read_photo(encoded(Image.new("RGB", (2000, 20)), "PNG"))
     monkeypatch.setattr(photos, "PIXEL_LIMIT", 5000)
     with pytest.raises(PhotoError, match="100 x 100"):
-        read_photo(Image.new("RGB", (100, 100)))
+        read_photo(encoded(Image.new("RGB", (100, 100)), "PNG"))
 
 
 @pytest.mark.parametrize(("kind", "size"), [("JPEG", (90, 50)), ("PNG", (64, 36))])

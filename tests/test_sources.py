@@ -179,9 +179,9 @@ def test_a_link_cannot_leave_the_users_folder(folders, tmp_path, monkeypatch):
     own = tmp_path / "own"
     own.mkdir()
     (own / "net.bin").symlink_to(tmp_path / "secret")
-    monkeypatch.setenv("SEMANTIC_SLIDERS_OWN", str(own))
+    monkeypatch.setenv("SEMANTIC_SLIDERS_MODELS", str(own))
     with pytest.raises(SourceError, match=r"no file net\.bin"):
-        File("SEMANTIC_SLIDERS_OWN").fetch({"net.bin": member("net.bin")}, *folders)
+        File().fetch({"net.bin": member("net.bin")}, *folders)
 
 
 def test_the_projects_own_folder(folders, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def shop(tmp_path, monkeypatch):
     torch.save({"layer.weight": torch.arange(6.0).reshape(2, 3)}, published / "net.pth")
     (published / "a.bin").write_bytes(b"first" * 100)
     (published / "b.bin").write_bytes(b"second" * 100)
-    own = {"name": "file", "variable": "SEMANTIC_SLIDERS_OWN", "hint": "made up"}
+    own = {"name": "file", "hint": "made up"}
     about = {"description": "a test", "licence": "MIT", "source": own}
     files = {name: member((published / name).read_bytes(), name) for name in ("a.bin", "b.bin", "net.pth")}
     net = about | {"converter": "torch_state", "members": {"net.pth": files["net.pth"]}}
@@ -43,7 +43,7 @@ def shop(tmp_path, monkeypatch):
     listing.write_text(yaml.safe_dump({"net": net, "pair": pair}))
     monkeypatch.setattr(manifest, "FILE", listing)
     monkeypatch.setenv("SEMANTIC_SLIDERS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SEMANTIC_SLIDERS_OWN", str(published))
+    monkeypatch.setenv("SEMANTIC_SLIDERS_MODELS", str(published))
     return published
 
 
@@ -89,7 +89,7 @@ def test_a_changed_converter_converts_again(shop, monkeypatch):
 @pytest.mark.parametrize("damage", [b"", b"first" * 99, b"First" + b"first" * 99, b"first" * 101])
 def test_a_damaged_file_is_fetched_again(shop, fetches, damage):
     weights.path("pair", "a.bin").write_bytes(damage)
-    assert not weights.status()[1].cached
+    assert weights.entries()["pair"].missing().keys() == {"a.bin"}
     assert weights.path("pair", "a.bin").read_bytes() == b"first" * 100
     assert fetches == ["a.bin", "b.bin", "a.bin"]
 
@@ -112,10 +112,10 @@ def test_wrong_content_is_refused(shop, content):
 
 
 def test_what_is_missing_is_told(shop, monkeypatch):
-    monkeypatch.delenv("SEMANTIC_SLIDERS_OWN")
+    monkeypatch.delenv("SEMANTIC_SLIDERS_MODELS")
     with pytest.raises(weights.WeightsError) as caught:
         weights.path("pair", "a.bin")
-    for words in ("weights pair", "0.0 MB", "SEMANTIC_SLIDERS_OWN is not set", "made up"):
+    for words in ("weights pair", "0.0 MB", "SEMANTIC_SLIDERS_MODELS is not set", "made up"):
         assert words in caught.value.public
     assert str(cache.folder()) not in caught.value.public
     assert f"a.bin, b.bin into {cache.folder() / 'pair'}" in str(caught.value)
@@ -164,15 +164,15 @@ def unknown(shop):
     listing = yaml.safe_load(manifest.FILE.read_text())
     listing["pair"]["members"] = {name: {"path": name, "size": 550} for name in ("a.bin", "b.bin")}
     manifest.FILE.write_text(yaml.safe_dump(listing))
-    weights._entries.cache_clear()
+    manifest.load.cache_clear()
     return shop
 
 
 def test_without_a_published_hash_the_first_fetch_is_remembered(unknown, fetches):
     before = weights.fingerprint("pair")
-    assert weights.absent("pair")
+    assert not weights.entries()["pair"].there()
     content = weights.path("pair", "a.bin").read_bytes()
-    assert not weights.absent("pair")
+    assert weights.entries()["pair"].there()
     lines = [f"{hashlib.sha256((unknown / n).read_bytes()).hexdigest()}  {n}\n" for n in ("a.bin", "b.bin")]
     assert weights.fingerprint("pair") == hashlib.sha256("".join(lines).encode()).hexdigest() != before
     weights.path("pair", "a.bin").write_bytes(content[::-1])  # damaged: fetched again
@@ -284,8 +284,8 @@ def test_unknown_names_list_the_known(shop):
 
 def test_status(shop):
     weights.fetch("pair")
-    net, pair = weights.status()
-    assert (net.cached, pair.cached) == (False, True)
+    net, pair = weights.entries().values()
+    assert (bool(net.missing()), bool(pair.missing())) == (True, False)
     assert pair.bytes == 1100
     assert pair.licence == "MIT"
 

@@ -8,15 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends.aligners import AlignmentError
-from backends.checkpoints import CheckpointError
-from backends.decoders import DecoderError
-from backends.photos import PhotoError
-from backends.weights import WeightsError
-from config import ConfigError
-from latents import LatentsError
-from sharing import ShareError
-from ui.links import LinkError
+from config import UserError
 from ui.pictures import status
 from ui.state import Visits
 from ui.widgets import Update, Widgets
@@ -26,23 +18,12 @@ log = logging.getLogger(__name__)
 # How many events of a kind run at once (see also the lock of `Models`: one computation at a time). To open a
 # domain may mean to wait for weights: nobody else should.
 LANES = {"edit": 1, "invert": 1, "open": 4, "draw": 1}
-USER_ERRORS = (
-    AlignmentError,
-    CheckpointError,
-    ConfigError,
-    DecoderError,
-    LatentsError,
-    LinkError,
-    PhotoError,
-    ShareError,
-    WeightsError,
-)
 BROKEN = "Something went wrong on the server; its operator finds the details in the log. Please try again."
 
 
 def problem(error: Exception) -> Update:
     """What the page says about an error: ours in full, others without a word that gives something away."""
-    if isinstance(error, USER_ERRORS):
+    if isinstance(error, UserError):
         text = str(getattr(error, "public", error))
         return {"status": status(text[:1].upper() + text[1:], "problem")}
     log.exception("a handler failed", exc_info=error)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends import Backend, cache, weights
-from backends.weights import Status
+from backends.manifest import Entry
 from editor import Editor
 from ui.pictures import status
 from ui.widgets import Update
@@ -17,7 +17,7 @@ LOOK = 0.5  # seconds between two looks at the growing cache
 class Download(threading.Thread):
     """One entry on its way; all visitors who need it watch the same one."""
 
-    def __init__(self, entry: Status) -> None:
+    def __init__(self, entry: Entry) -> None:
         super().__init__(name="fetch", daemon=True)
         self.entry = entry
         self.failure: Exception | None = None
@@ -37,7 +37,7 @@ class Download(threading.Thread):
     def line(self, title: str) -> Update:
         """For the status line."""
         entry, size = self.entry, max(self.entry.download, 1)
-        text = f"{title} needs {entry.description}. Fetching it from {entry.source} ({entry.licence})"
+        text = f"{title} needs {entry.description}. Fetching it from {entry.source.address} ({entry.licence})"
         came = 0 if self.before is None else max(_size(cache.folder()) - self.before, 0)
         done = min(came / size, 1.0)
         progress = f"{done * size / 1e6:.0f} of {size / 1e6:.0f} MB" if done < 1 else "unpacking"
@@ -51,10 +51,10 @@ _lock = threading.Lock()  # of `_running`
 _turn = threading.Lock()  # one download after the other: the growth of the cache is then that of this one
 
 
-def missing(editor: Editor, *parts: Backend) -> list[Status]:
+def missing(editor: Editor, *parts: Backend) -> list[Entry]:
     """Entries of the manifest that these parts of the domain (by default all) read and the cache lacks."""
     required = editor.required(*parts)
-    return [entry for entry in weights.status(required) if entry.name in required and not entry.cached]
+    return [entry for name, entry in weights.entries().items() if name in required and entry.missing()]
 
 
 def fetched(editor: Editor, *parts: Backend) -> Iterator[Update]:
@@ -76,11 +76,13 @@ def fetched(editor: Editor, *parts: Backend) -> Iterator[Update]:
 
 def offer(editor: Editor, *parts: Backend) -> str:
     """What using these parts fetches first, for a list of choices: "downloads 133 MB, NVIDIA …"; often ""."""
-    entries = [entry for name in editor.required(*parts) if (entry := weights.absent(name))]
+    known = weights.entries()
+    required = [known[name] for name in editor.required(*parts) if name in known]  # others are paths
+    entries = [entry for entry in required if not entry.there()]
     if not entries:
         return ""
     licences = ", ".join(dict.fromkeys(entry.licence.partition(";")[0] for entry in entries))
-    size = sum(entry.source.download(entry.members) for entry in entries)
+    size = sum(entry.download for entry in entries)
     if size:
         return f"downloads {_readable(size)}, {licences}"
     if any(entry.optional for entry in entries):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from config import UserError
 from ui.state import Panel
 
 LONGEST = 6000  # characters of a query; proxies in front of a server often stop at 8 KB
@@ -13,7 +14,7 @@ MOST_EDITS = 64
 SEEDS = 2**32
 
 
-class LinkError(ValueError):
+class LinkError(UserError):
     """A link that says nothing usable; the message is for the page."""
 
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 from PIL import Image
 
 from backends import Backend
+from config import UserError
 
 
-class AlignmentError(ValueError):
+class AlignmentError(UserError):
     """A photograph that cannot be aligned; the message says what would work instead."""
 
 

@@ -125,7 +125,7 @@ class Landmarks(Aligner):
             axis *= box.side / 2 / np.hypot(*axis)
             if np.hypot(*(axis - box.axis)) < TILT * box.side / 2:
                 break
-            box = Square(box.center, (float(axis[0]), float(axis[1])))
+            box = Square(box.center, tuple(axis.tolist()))
             points = self._landmarks(photo, box)
         low, high = box.corners.min(0).clip(0), box.corners.max(0).clip(0)
         left, top = (int(v) for v in np.floor(low))
@@ -176,8 +176,7 @@ def _square(box: Any, lean: float = 0.0) -> Square:
 def _within(view: Square, box: Square) -> Square:
     """`box`, given in pixels of a sample of `view`, in the photograph."""
     center, right = view.to_photo(np.array([box.center, np.add(box.center, box.axis)]) / TURNED_COPY)
-    axis = right - center
-    return Square((float(center[0]), float(center[1])), (float(axis[0]), float(axis[1])))
+    return Square(tuple(center.tolist()), tuple((right - center).tolist()))
 
 
 def _pairs(points: Float[ndarray, "points 2"]) -> tuple[Point, ...]:

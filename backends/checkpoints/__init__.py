@@ -75,8 +75,8 @@ def load(path: Path | str, plugin: str = "") -> dict[str, Tensor]:
 def convert(path: Path | str, out: Path | str) -> Report:
     """Writes the canonical state of `path` to the safetensors file `out`. Raises CheckpointError."""
     report, state = inspect(path), load(path)
-    facts = {"family": report.family, "size": report.size, "layers": report.layers, "dim": report.dim}
-    save(state, out, {**{key: str(value) for key, value in facts.items()}, "source": report.format})
+    facts = {key: str(getattr(report, key)) for key in ("family", "size", "layers", "dim")}
+    save(state, out, facts | {"source": report.format})
     return report
 
 
@@ -112,10 +112,8 @@ def _recognised(path: Path, plugin: str = "") -> tuple[Format, State]:
     if wanted:
         return wanted[0]
     if matches:
-        raise CheckpointError(
-            f"{path.name} is {matches[0][0].family} ({matches[0][0].title}), not what {plugin} reads"
-        )
+        other, _ = matches[0]
+        raise CheckpointError(f"{path.name} is {other.family} ({other.title}), not what {plugin} reads")
     known = "; ".join(sorted({f"{format.family}: {format.title}" for format in formats}))
-    raise CheckpointError(
-        f"{path.name} fits no known format. It holds {found(contents.tree)}. Known: {known}"
-    )
+    holds = found(contents.tree)
+    raise CheckpointError(f"{path.name} fits no known format. It holds {holds}. Known: {known}")

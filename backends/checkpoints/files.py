@@ -7,7 +7,6 @@ import io
 import mmap
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,9 @@ def read(path: Path) -> Any:
             # copied on write, so that nobody can change the file through a tensor
             size = file.seek(0, 2)
             stream = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if size else None
+        return _parsed(path, stream, memoryview(stream or b""))
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror}") from error
-    try:
-        return _parsed(path, stream, memoryview(stream or b""))
     except FileError as error:
         raise CheckpointError(f"{path.name}: {error}") from error
 
@@ -76,9 +74,7 @@ def _zip(stream: Any, data: memoryview) -> Any:
     with archive(stream, DIRECTORY) as opened:
         entries = opened.infolist()
     if len(entries) > ENTRIES or sum(entry.file_size for entry in entries) > len(data):
-        raise CheckpointError(
-            "a zip whose content is larger than itself: made to exhaust memory, not by PyTorch"
-        )
+        raise CheckpointError("a zip whose content is larger than itself: made to exhaust memory")
     roots = [entry.filename[: -len("data.pkl")] for entry in entries if entry.filename.endswith("data.pkl")]
     if len(roots) != 1:
         names = ", ".join(entry.filename[:40] for entry in entries[:4])
@@ -115,7 +111,7 @@ def _member(data: memoryview, entry: zipfile.ZipInfo) -> memoryview:
     return data[start : start + entry.file_size]
 
 
-def _stream(stream: Any, data: memoryview, nested: Callable[[bytes], Storage] | None) -> Any:
+def _stream(stream: Any, data: memoryview, nested: pickles.Nested) -> Any:
     """PyTorch before 1.6: magic number, version, system, the object, its storages' keys and contents."""
     stream.seek(len(STREAM))
     for _ in range(2):
@@ -127,9 +123,7 @@ def _stream(stream: Any, data: memoryview, nested: Callable[[bytes], Storage] | 
             return identifier[1]  # the class of a module, which torch stored with its source code
         kind, key, count = _identifier(identifier)
         if len(identifier) > 5 and identifier[5] is not None:
-            raise CheckpointError(
-                "a storage that is a part of another; save the file again with a newer torch"
-            )
+            raise CheckpointError("a storage that is a part of another; save it again with a newer torch")
         return storages.setdefault(key, Storage(kind, count))
 
     result = pickles.read(stream, len(data), persistent, nested)

@@ -83,9 +83,7 @@ class Array(Inert):
 
     make: Callable[[], Tensor] | None = None
     items: list[Any] | None = None  # of an array of Python objects
-    fill: Callable[..., Callable[[], Tensor]] | None = (
-        None  # makes it of its content, while it waits for that
-    )
+    fill: Callable[..., Callable[[], Tensor]] | None = None  # makes it of the content, before that is there
 
     @cached_property
     def tensor(self) -> Tensor | None:

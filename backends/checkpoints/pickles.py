@@ -33,16 +33,13 @@ from backends.checkpoints.objects import (
 )
 from backends.checkpoints.scan import scan
 
+Persistent = Callable[[Any], Any] | None
+Nested = Callable[[bytes], Storage] | None
 NAMES = 1_000  # of classes and functions; a checkpoint has about 20
 SPARE = 16 << 20  # bytes that tensors may have beyond twice the size of the file
 
 
-def read(
-    stream: Any,
-    size: int,
-    persistent: Callable[[Any], Any] | None = None,
-    nested: Callable[[bytes], Storage] | None = None,
-) -> Any:
+def read(stream: Any, size: int, persistent: Persistent = None, nested: Nested = None) -> Any:
     """The object of the pickle at the position of `stream`, which is left behind it.
 
     `size` is that of the whole file; `persistent(identifier)` answers PyTorch's references to storages, and
@@ -64,13 +61,7 @@ def read(
 class Reader(pickle.Unpickler):
     """Python's unpickler with a closed world of names; arguments as those of `read`."""
 
-    def __init__(
-        self,
-        stream: Any,
-        size: int,
-        persistent: Callable[[Any], Any] | None,
-        nested: Callable[[bytes], Storage] | None,
-    ) -> None:
+    def __init__(self, stream: Any, size: int, persistent: Persistent, nested: Nested) -> None:
         super().__init__(stream, encoding="latin1")
         self.persistent, self.nested = persistent, nested
         self.room = 2 * size + SPARE  # bytes of all tensors together: many can be views of a few numbers
@@ -86,7 +77,7 @@ class Reader(pickle.Unpickler):
             known = KNOWN.get(path.replace("numpy._core.", "numpy.core."))
             # OrderedDict, NVIDIA's EasyDict, defaultdict, ...; but not torch's modules of that name
             if known is None and re.search(r"(?<!Module)(?<!Parameter)[dD]ict$", path):
-                known = _dict
+                known = Reader._dict
             made = {"__new__": self._calling(known)} if known else {"path": path}
             self.names[path] = type("Known" if known else "Opaque", (Inert if known else Opaque,), made)
         return self.names[path]
@@ -115,7 +106,7 @@ class Reader(pickle.Unpickler):
 
     def numbers(self, data: Any, dtype: Any, shape: Any, fortran: bool) -> Callable[[], Tensor]:
         """What makes the tensor of a NumPy array. Raises CheckpointError."""
-        data = _bytes(self, data)
+        data = self._bytes(data)
         if not isinstance(dtype, Dtype) or not isinstance(data, bytes | bytearray) or not sizes(shape):
             raise CheckpointError("a NumPy array of something else than numbers")
         kind = dtype.numpy()
@@ -127,123 +118,88 @@ class Reader(pickle.Unpickler):
         target = np.int64 if kind.kind == "u" and kind.itemsize > 1 else kind.newbyteorder("=")
         return lambda: torch.from_numpy(array.astype(target))
 
+    def _dict(self, items: Any = (), *_: Any) -> Dict:
+        made = Dict()
+        pairs = list(items.items()) if isinstance(items, dict) else items
+        if isinstance(pairs, list | tuple):  # otherwise it is the factory of a defaultdict
+            self.spend(100 * len(pairs))
+            for pair in pairs:
+                if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str | int):
+                    raise CheckpointError("a dict of something else than names and values")
+                made[pair[0]] = pair[1]
+        return made
 
-def _path(name: Any) -> str:
-    return name.path if isinstance(name, type) and issubclass(name, Opaque) else ""
+    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
+        """A view of the storage, after a check that it stays inside."""
+        if not isinstance(storage, Storage):
+            raise CheckpointError("a tensor without a storage")
+        if not sizes((offset,), size, stride) or len(size) != len(stride):
+            raise CheckpointError("a tensor with an impossible shape")
+        last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+        if math.prod(size) and last >= storage.count:
+            raise CheckpointError(
+                f"a tensor of shape {size} in a storage of {storage.count:,} numbers: the file is cut off or "
+                "made to exhaust memory"
+            )
+        # also of a view that repeats a number (stride 0)
+        self.spend(volume(size) * max(storage.dtype.itemsize, 4))
+
+        def make() -> Tensor:
+            assert storage.data is not None  # whoever answers references to storages sees to that
+            return torch.as_strided(storage.data, size, stride, offset)
+
+        return Array(make)
+
+    def _parameter(self, data: Any, *_: Any) -> Array:
+        if not isinstance(data, Array):
+            raise CheckpointError("a parameter that is no tensor")
+        return data
+
+    def _from_type(self, function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
+        if function not in self.names.values() or not isinstance(arguments, tuple):
+            raise CheckpointError("a tensor of a type that is not read")
+        return function(*arguments)
+
+    def _from_bytes(self, data: Any) -> Storage:
+        """A storage as a checkpoint of its own: how plain `pickle` writes tensors."""
+        if self.nested is None:
+            raise CheckpointError("a checkpoint nested in a checkpoint calls for more than its data")
+        return self.kept(self._bytes(data), self.nested)
+
+    def _bytes(self, text: Any = b"", *_: Any) -> Any:
+        """Bytes, which protocol 2 writes as text."""
+        return self.kept(text, lambda text: text.encode("latin1")) if isinstance(text, str) else text
+
+    def _scalar(self, dtype: Any, data: Any = b"") -> Any:
+        return self.numbers(data, dtype, (), False)().item()
+
+    def _frombuffer(self, data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
+        return Array(self.numbers(data, dtype, shape, order == "F"))
+
+    def _dtype(self, code: Any = "", *_: Any) -> Dtype:
+        return Dtype(code if isinstance(code, str) else "")
 
 
 def storage_type(name: Any) -> torch.dtype:
     """The type of the numbers of `torch.FloatStorage`, `torch.cuda.FloatStorage` and so on."""
-    kind = _path(name).rpartition(".")[2]
+    path = name.path if isinstance(name, type) and issubclass(name, Opaque) else ""
+    kind = path.rpartition(".")[2]
     if kind not in STORAGES:
         raise CheckpointError(f"a tensor of kind {kind[:60]!r}; there are: {', '.join(STORAGES)}")
     return STORAGES[kind]
 
 
-def _dict(reader: Reader, items: Any = (), *_: Any) -> Dict:
-    made = Dict()
-    pairs = list(items.items()) if isinstance(items, dict) else items
-    if isinstance(pairs, list | tuple):  # otherwise it is the factory of a defaultdict
-        reader.spend(100 * len(pairs))
-        for pair in pairs:
-            if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str | int):
-                raise CheckpointError("a dict of something else than names and values")
-            made[pair[0]] = pair[1]
-    return made
-
-
-def _tensor(reader: Reader, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
-    if not isinstance(storage, Storage):
-        raise CheckpointError("a tensor without a storage")
-    return _view(reader, storage, storage.dtype, offset, size, stride)
-
-
-def _typed(
-    reader: Reader,
-    storage: Any,
-    offset: Any,
-    size: Any,
-    stride: Any,
-    grad: Any,
-    hooks: Any,
-    kind: Any,
-    *_: Any,
-) -> Array:
-    """Version 3: an untyped storage, and the type beside it."""
-    dtype = {str(dtype): dtype for dtype in STORAGES.values()}.get(_path(kind))
-    if dtype is None or not isinstance(storage, Storage) or storage.dtype != torch.uint8:
-        raise CheckpointError("a tensor of a type that is not read")
-    return _view(reader, storage, dtype, offset, size, stride)
-
-
-def _view(reader: Reader, storage: Storage, dtype: torch.dtype, offset: Any, size: Any, stride: Any) -> Array:
-    """A view of the storage, after a check that it stays inside."""
-    if not sizes((offset,), size, stride) or len(size) != len(stride):
-        raise CheckpointError("a tensor with an impossible shape")
-    there, rest = divmod(storage.count * storage.dtype.itemsize, dtype.itemsize)
-    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if rest or (math.prod(size) and last >= there):
-        raise CheckpointError(
-            f"a tensor of shape {size} in a storage of {there:,} numbers: the file is cut off or made to "
-            "exhaust memory"
-        )
-    reader.spend(volume(size) * max(dtype.itemsize, 4))  # also of a view that repeats a number (stride 0)
-
-    def make() -> Tensor:
-        assert storage.data is not None  # whoever answers references to storages sees to that
-        return torch.as_strided(storage.data.view(dtype), size, stride, offset)
-
-    return Array(make)
-
-
-def _parameter(reader: Reader, data: Any, *_: Any) -> Array:
-    if not isinstance(data, Array):
-        raise CheckpointError("a parameter that is no tensor")
-    return data
-
-
-def _from_type(reader: Reader, function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
-    if function not in reader.names.values() or not isinstance(arguments, tuple):
-        raise CheckpointError("a tensor of a type that is not read")
-    return function(*arguments)
-
-
-def _from_bytes(reader: Reader, data: Any) -> Storage:
-    """A storage as a checkpoint of its own: how plain `pickle` writes tensors."""
-    if reader.nested is None:
-        raise CheckpointError("a checkpoint nested in a checkpoint calls for more than its data")
-    return reader.kept(_bytes(reader, data), reader.nested)
-
-
-def _bytes(reader: Reader, text: Any = b"", *_: Any) -> Any:
-    """Bytes, which protocol 2 writes as text."""
-    return reader.kept(text, lambda text: text.encode("latin1")) if isinstance(text, str) else text
-
-
-def _scalar(reader: Reader, dtype: Any, data: Any = b"") -> Any:
-    return reader.numbers(data, dtype, (), False)().item()
-
-
-def _frombuffer(reader: Reader, data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
-    return Array(reader.numbers(data, dtype, shape, order == "F"))
-
-
-def _dtype(reader: Reader, code: Any = "", *_: Any) -> Dtype:
-    return Dtype(code if isinstance(code, str) else "")
-
-
 KNOWN: dict[str, Callable[..., Any]] = {
-    "_codecs.encode": _bytes,
-    "builtins.bytearray": _bytes,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _typed,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
-    "torch._tensor._rebuild_from_type_v2": _from_type,
-    "torch.storage._load_from_bytes": _from_bytes,
+    "_codecs.encode": Reader._bytes,
+    "builtins.bytearray": Reader._bytes,
+    "torch._utils._rebuild_tensor": Reader._tensor,
+    "torch._utils._rebuild_tensor_v2": Reader._tensor,  # v3 is for types of numbers that are not read here
+    "torch._utils._rebuild_parameter": Reader._parameter,
+    "torch._utils._rebuild_parameter_with_state": Reader._parameter,
+    "torch._tensor._rebuild_from_type_v2": Reader._from_type,
+    "torch.storage._load_from_bytes": Reader._from_bytes,
     "numpy.core.multiarray._reconstruct": lambda reader, *_: Array(fill=reader.numbers),
-    "numpy.core.multiarray.scalar": _scalar,
-    "numpy.core.numeric._frombuffer": _frombuffer,
-    "numpy.dtype": _dtype,
+    "numpy.core.multiarray.scalar": Reader._scalar,
+    "numpy.core.numeric._frombuffer": Reader._frombuffer,
+    "numpy.dtype": Reader._dtype,
 }

@@ -23,18 +23,17 @@ KEYS = {  # of the operands, which are dict keys or items of a set
 CHANGES = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}  # its first operand
 MARK = pickletools.markobject
 Item = tuple[int, bool]  # depth of nesting, and whether it must not be hashed
+MARKED: Item = (-1, False)  # a mark on the stack
 
 
 def scan(stream: Any) -> None:
     """Goes through the opcodes with a stack of depths in place of objects. Raises CheckpointError."""
-    stack: list[Item | None] = []  # None: a mark
+    stack: list[Item] = []
     memo: dict[int, Item] = {}
     for number, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
         name = opcode.name
         if number > OPCODES:
-            raise CheckpointError(
-                f"a pickle of more than {OPCODES:,} operations; no checkpoint needs that many"
-            )
+            raise CheckpointError(f"more than {OPCODES:,} operations; no checkpoint needs that many")
         if name in REFUSED:
             raise CheckpointError(f"the pickle uses {name}, an extension that would reach outside of it")
         if isinstance(argument, int) and argument.bit_length() > BITS:
@@ -55,7 +54,7 @@ def scan(stream: Any) -> None:
             _step(stack, opcode, argument)
 
 
-def _step(stack: list[Item | None], opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+def _step(stack: list[Item], opcode: pickletools.OpcodeInfo, argument: Any) -> None:
     """What an opcode does to the stack."""
     name, before = opcode.name, opcode.stack_before
     items = _popped(stack, len(before)) if MARK not in before else _marked(stack, before.index(MARK))
@@ -69,22 +68,23 @@ def _step(stack: list[Item | None], opcode: pickletools.OpcodeInfo, argument: An
         raise CheckpointError(f"objects that are nested more than {DEPTH} deep; no checkpoint needs that")
     huge = isinstance(argument, int) and argument.bit_length() > 64
     made = items[0] if name == "DUP" else (depth, huge or "TUPLE" in name)
-    stack.extend(None if kind is MARK else made for kind in opcode.stack_after)
+    stack.extend(MARKED if kind is MARK else made for kind in opcode.stack_after)
 
 
-def _popped(stack: list[Item | None], count: int) -> list[Item]:
-    items = stack[len(stack) - count :] if count <= len(stack) else [None]
-    if None in items:
+def _popped(stack: list[Item], count: int) -> list[Item]:
+    items = stack[len(stack) - count :]
+    if count > len(stack) or MARKED in items:
         raise CheckpointError("the pickle takes from an empty stack")
     del stack[len(stack) - count :]
-    return items  # type: ignore[return-value]
+    return items
 
 
-def _marked(stack: list[Item | None], below: int) -> list[Item]:
+def _marked(stack: list[Item], below: int) -> list[Item]:
     """`below` items, a mark, and everything above it."""
-    position = next((i for i in range(len(stack) - 1, -1, -1) if stack[i] is None), -1)
+    # from the end, or time would grow with the square of the file
+    position = next((i for i in range(len(stack) - 1, -1, -1) if stack[i] == MARKED), -1)
     if position < 0:
         raise CheckpointError("the pickle has no mark where one is needed")
     above = stack[position + 1 :]
     del stack[position:]
-    return [*_popped(stack, below), *above]  # type: ignore[list-item]
+    return [*_popped(stack, below), *above]

@@ -1,4 +1,4 @@
-"""Converter: published files -> a state dict. The contract; every other public module here is one converter.
+"""Converter: published files -> a state dict. The contract; every other module here is one converter.
 
 `weights.yaml` names the converter of an entry; `backends/weights.py` runs it once and keeps its result in the
 cache as safetensors, so a converter may be slow but must not execute anything it reads.
@@ -11,10 +11,6 @@ from pathlib import Path
 from torch import Tensor
 
 
-class ConversionError(ValueError):
-    """Verified files that are not what the converter expects; the message says which part."""
-
-
 class Converter(ABC):
     """Has no settings and no state: one class, one published layout of files."""
 
@@ -22,5 +18,5 @@ class Converter(ABC):
     def convert(self, files: Mapping[str, Path]) -> dict[str, Tensor]:
         """Tensors by state-dict key, from the entry's verified `files` (member name of the manifest -> file).
 
-        Raises ConversionError when a file does not have the expected content.
+        Raises `untrusted.FileError` when a file does not have the expected content.
         """

@@ -8,27 +8,25 @@ the next name close by, read the tensor behind it.
 """
 
 import math
-import sys
-from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from backends.converters import ConversionError, Converter
+from backends.converters import Converter
 from backends.networks.dlib_resnet import FaceResNet
+from backends.untrusted import FileError
 
 GAP = 400  # bytes that may lie between one layer's tensor and the next layer's name (seen: 214)
-
 WRONG = "not dlib's face recognition network"
 
 
 class Reader:
     """A cursor over the bytes; every read is checked against their end.
 
-    Raises ConversionError, saying at which byte, for anything that is not as expected.
+    Raises FileError, saying at which byte, for anything that is not as expected.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -36,7 +34,7 @@ class Reader:
 
     def take(self, count: int) -> bytes:
         if not 0 <= count <= len(self.data) - self.at:
-            raise ConversionError(f"{WRONG}: {count} bytes wanted at {self.at} of {len(self.data)}")
+            raise FileError(f"{WRONG}: {count} bytes wanted at {self.at} of {len(self.data)}")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -44,7 +42,7 @@ class Reader:
         control = self.take(1)[0]
         size = control & 0x0F
         if not 1 <= size <= 8 or control & 0x70:
-            raise ConversionError(f"{WRONG}: no integer at byte {self.at - 1}")
+            raise FileError(f"{WRONG}: no integer at byte {self.at - 1}")
         value = int.from_bytes(self.take(size), "little")
         return -value if control & 0x80 else value
 
@@ -53,27 +51,24 @@ class Reader:
         record = bytes([1, len(name)]) + name.encode("ascii")
         found = self.data.find(record, self.at, self.at + GAP + len(record))
         if found < 0:
-            raise ConversionError(f"{WRONG}: no {name!r} layer after byte {self.at}")
+            raise FileError(f"{WRONG}: no {name!r} layer after byte {self.at}")
         self.at = found + len(record)
 
     def tensor(self, count: int) -> Tensor:
         """A tensor of `count` numbers, flat."""
         version, *sizes = [self.integer() for _ in range(5)]
         if version != 2 or min(sizes) < 0 or math.prod(sizes) != count:
-            raise ConversionError(f"{WRONG}: {count} numbers expected before byte {self.at}, not {sizes}")
-        numbers = array("f", self.take(4 * count))
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        values = torch.tensor(numbers)
+            raise FileError(f"{WRONG}: {count} numbers expected before byte {self.at}, not {sizes}")
+        values = torch.from_numpy(np.frombuffer(self.take(4 * count), "<f4").astype(np.float32))
         if not values.isfinite().all():
-            raise ConversionError(f"{WRONG}: a number before byte {self.at} is not finite")
+            raise FileError(f"{WRONG}: a number before byte {self.at} is not finite")
         return values
 
 
 def parse(data: bytes) -> dict[str, Tensor]:
     """State dict of `FaceResNet`, affine layers folded into the convolutions before them.
 
-    Raises ConversionError when `data` is not this very network.
+    Raises FileError when `data` is not this very network.
     """
     reader = Reader(data)
     reader.seek("loss_metric_2")
@@ -91,12 +86,11 @@ def parse(data: bytes) -> dict[str, Tensor]:
     reader.seek("fc_2")
     outputs, inputs = reader.integer(), reader.integer()
     if shapes["embedding.weight"] != (outputs, inputs):
-        raise ConversionError(f"{WRONG}: an embedding from {inputs} to {outputs} numbers")
+        raise FileError(f"{WRONG}: an embedding from {inputs} to {outputs} numbers")
     state["embedding.weight"] = reader.tensor(inputs * outputs).view(inputs, outputs).T.contiguous()
     return state
 
 
-@dataclass
 class DlibResNet(Converter):
     """Reads the one `.dat` file; nothing in it is executed."""
 

@@ -1,12 +1,9 @@
 """Public encoder checkpoints of any format: one file, which may hold a generator beside the encoder."""
 
-from dataclasses import dataclass
-
 from backends.converters.checkpoint import Checkpoint
 from backends.networks import encoders
 
 
-@dataclass
 class EncoderCheckpoint(Checkpoint):
     """The encoder that the file holds, with its average latent."""
 

@@ -1,21 +1,29 @@
-"""MobileStyleGAN: the OpenVINO networks of the package `random-face` -> the state dict of our network."""
+"""MobileStyleGAN: the OpenVINO networks of the package `random-face` -> the state dict of our network.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+OpenVINO is not needed for it. An IR is an XML list of layers; one of type Const points at `size` bytes at
+`offset` of the .bin. Every number in the file is checked against the bytes that are there before anything is
+allocated.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
 import torch
 from torch import Tensor
 
-from backends.converters import ConversionError, Converter
-from backends.converters._openvino import numbered, read_ir
+from backends.converters import Converter
 from backends.networks.mobilestylegan import Mapping as MappingNetwork
+from backends.untrusted import FileError
 
 Constants = dict[str, Tensor]  # name of the OpenVINO layer -> its value
+DTYPES = {"f32": torch.float32, "i64": torch.int64, "i32": torch.int32}
+XML_LIMIT = 16 * 2**20  # bytes; the largest network in use here has 0.4 MB
 MEAN_SAMPLES = 65536  # standard error of the mean: 0.4 % of a standard deviation
 
 
-@dataclass
 class MobileStyleGAN(Converter):
     """Layout of networks.mobilestylegan.MobileStyleGAN.
 
@@ -29,10 +37,9 @@ class MobileStyleGAN(Converter):
         mapping = read_ir(files["MappingNetwork.xml"], files["MappingNetwork.bin"])
         synthesis = read_ir(files["SynthesisNetwork.xml"], files["SynthesisNetwork.bin"])
         try:
-            state = _mapping(mapping) | _synthesis(synthesis)
+            return _mapping(mapping) | _synthesis(synthesis)
         except (KeyError, ValueError, IndexError) as error:
-            raise ConversionError(f"not the networks of MobileStyleGAN: {error}") from error
-        return {name: value.contiguous().clone() for name, value in state.items()}
+            raise FileError(f"not the networks of MobileStyleGAN: {error}") from error
 
 
 def _mapping(constants: Constants) -> dict[str, Tensor]:
@@ -87,3 +94,63 @@ def _synthesis(constants: Constants) -> dict[str, Tensor]:
 def _linear(constants: Constants, source: str, target: str) -> dict[str, Tensor]:
     weight, bias = constants[f"{source}.weight"], constants[f"{source}.bias"]
     return {f"{target}.weight": weight, f"{target}.bias": bias.flatten()}
+
+
+def read_ir(xml: bytes | Path, binary: bytes | Path) -> Constants:
+    """The constants of an IR by layer name, in file order.
+
+    Raises FileError for anything that is not a complete IR.
+    """
+    root = _parsed(xml.read_bytes() if isinstance(xml, Path) else xml)
+    # writable, so that torch may share it
+    content = bytearray(binary.read_bytes() if isinstance(binary, Path) else binary)
+    constants: Constants = {}
+    for layer in root.iterfind("layers/layer[@type='Const']"):
+        name, data = layer.get("name", ""), layer.find("data")
+        if name in constants:
+            raise FileError(f"the network has two layers called {name!r}")
+        constants[name] = _constant(name, {} if data is None else data.attrib, content)
+    return constants
+
+
+def numbered(names: Iterable[str], prefix: str = "", suffix: str = "") -> list[str]:
+    """Those of `names` that are prefix + number + suffix, in order of the number.
+
+    Exporters number what has no name of its own in the order of execution: `numbered(ir, "Mul_", "_copy")`.
+    """
+    pattern = re.compile(f"{re.escape(prefix)}([0-9]+){re.escape(suffix)}")
+    matches = [match for name in names if (match := pattern.fullmatch(name))]
+    return [match[0] for match in sorted(matches, key=lambda match: int(match[1]))]
+
+
+def _parsed(xml: bytes) -> ElementTree.Element:
+    if len(xml) > XML_LIMIT:
+        raise FileError(f"the network description has {len(xml)} bytes, more than {XML_LIMIT}")
+    if b"<!DOCTYPE" in xml or b"<!ENTITY" in xml:  # no IR has one, and entities can expand without bound
+        raise FileError("the network description declares a document type")
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise FileError(f"the network description is not XML: {error}") from error
+    if root.tag != "net":
+        raise FileError(f"the network description is a <{root.tag}>, expected an OpenVINO <net>")
+    return root
+
+
+def _constant(name: str, attributes: dict[str, str], content: bytearray) -> Tensor:
+    try:
+        dtype = DTYPES[attributes["element_type"]]
+        shape = [int(side) for side in attributes["shape"].split(",") if side.strip()]
+        offset, size = int(attributes["offset"]), int(attributes["size"])
+    except (KeyError, ValueError) as error:
+        raise FileError(f"constant {name!r} is described by {attributes}") from error
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or offset < 0 or offset + size > len(content):
+        raise FileError(f"constant {name!r} lies outside the {len(content)} bytes of the weights")
+    if count * dtype.itemsize != size:
+        raise FileError(f"constant {name!r} of shape {shape} and type {dtype} cannot have {size} bytes")
+    if count == 0:
+        return torch.empty(shape, dtype=dtype)
+    # a copy: offsets need not be multiples of the element size
+    raw = torch.frombuffer(content, dtype=torch.uint8, count=size, offset=offset).clone()
+    return raw.view(dtype).reshape(shape)

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from backends import Latents
 from backends.generators import Generator
-from config import ConfigError
+from config import ConfigError, UserError
 from plugins import find
 
 Delta = dict[str, Tensor]
 
 
-class DecoderError(ValueError):
+class DecoderError(UserError):
     """A stored decoder that cannot be restored here; the message is for whoever opens it."""
 
 

@@ -3,23 +3,14 @@
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
 from tqdm import tqdm
 
 CHUNK = 2**20  # bytes read at a time
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """What an open file, and a member of an open archive, have in common."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; none at the end."""
-        ...
 
 
 class SourceError(RuntimeError):
@@ -60,6 +51,8 @@ class Member:
 class Source(ABC):
     """Fields of a concrete source are its keys in `weights.yaml`."""
 
+    pinned: ClassVar[bool] = False  # whether the address alone decides the content: members need no hash
+
     @property
     @abstractmethod
     def address(self) -> str:
@@ -72,11 +65,6 @@ class Source(ABC):
         `folder` is empty and vanishes afterwards; whole archives, checked, stay in `downloads` for the next
         entry that needs them. Raises SourceError.
         """
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the address alone decides the content, so that a member may do without a hash."""
-        return False
 
     @property
     def container(self) -> str:
@@ -103,19 +91,15 @@ def digest(file: Path) -> str:
     return sha256.hexdigest()
 
 
-def progress(total: int, label: str) -> tqdm:
-    """A progress bar in bytes."""
-    return tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False)
-
-
-def save(stream: Readable, file: Path, member: Member) -> None:
-    """Copies `stream` into `file`, with progress. SourceError unless it has the member's size.
+def save(read: Callable[[int], bytes], file: Path, member: Member) -> None:
+    """Copies what `read` gives into `file`, with progress. SourceError unless it has the member's size.
 
     Stops one byte after it, so that content that unpacks to more than promised fills no disk.
     """
     copied, limit = 0, member.limit
-    with file.open("wb") as target, progress(member.size, file.name) as bar:
-        while block := stream.read(min(CHUNK, limit + 1 - copied)):
+    bar = tqdm(total=member.size, desc=file.name, unit="B", unit_scale=True, leave=False)
+    with file.open("wb") as target, bar:
+        while block := read(min(CHUNK, limit + 1 - copied)):
             copied += len(block)
             if copied > limit:
                 raise SourceError(f"{file.name} is larger than the {limit} bytes it should have")

@@ -1,42 +1,34 @@
-"""Files that the user keeps on this machine, in a folder that an environment variable names."""
+"""Files that the user keeps on this machine, in the folder that SEMANTIC_SLIDERS_MODELS names."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from backends.sources import Member, Source, SourceError, save
+
+VARIABLE = "SEMANTIC_SLIDERS_MODELS"
 
 
 @dataclass
 class File(Source):
     """A folder outside the project, for weights that are on no hub or may not be redistributed."""
 
-    variable: str  # environment variable that holds the folder
+    pinned: ClassVar[bool] = True  # by the user, who put the file there
     hint: str = ""  # where people get the files
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"SEMANTIC_SLIDERS_[A-Z0-9_]+", self.variable):
-            raise ValueError(f"variable {self.variable!r} must be called SEMANTIC_SLIDERS_...")
 
     @property
     def address(self) -> str:
-        return f"your own folder, named by {self.variable}" + (f" ({self.hint})" if self.hint else "")
-
-    @property
-    def pinned(self) -> bool:
-        return True  # by the user, who put the file there
+        return f"your own folder, named by {VARIABLE}" + (f" ({self.hint})" if self.hint else "")
 
     def download(self, members: Mapping[str, Member]) -> int:
         return 0
 
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
-        place = os.environ.get(self.variable, "")
+        place = os.environ.get(VARIABLE, "")
         if not place:
-            raise SourceError(
-                f"the environment variable {self.variable} is not set to the folder with the files"
-            )
+            raise SourceError(f"the environment variable {VARIABLE} is not set")
         copy(Path(place).expanduser(), members, folder)
 
 
@@ -47,4 +39,4 @@ def copy(place: Path, members: Mapping[str, Member], folder: Path) -> None:
         if not file.is_relative_to(place.resolve()) or not file.is_file():  # a link could lead elsewhere
             raise SourceError(f"there is no file {member.path} in that folder")
         with file.open("rb") as stream:
-            save(stream, folder / name, member)
+            save(stream.read, folder / name, member)

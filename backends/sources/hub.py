@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from backends.sources import Member, Source, SourceError, digest
-from backends.sources.file import copy
+from backends.sources import Member, Source, SourceError, digest, save
+from backends.sources.file import VARIABLE
 
 log = logging.getLogger(__name__)
-
-VARIABLE = "SEMANTIC_SLIDERS_MODELS"  # a folder of the user's: what is there is not fetched
 
 
 @dataclass
@@ -23,6 +22,7 @@ class Hub(Source):
     A commit needs all of its digits: the Hub does not resolve abbreviated ones.
     """
 
+    pinned: ClassVar[bool] = True  # a commit names its files by their hashes
     repository: str  # "owner/name"
     revision: str  # commit, 40 hexadecimal digits
 
@@ -36,27 +36,13 @@ class Hub(Source):
     def address(self) -> str:
         return f"the Hugging Face repository {self.repository} at {self.revision[:12]}"
 
-    @property
-    def pinned(self) -> bool:
-        return True  # a commit names its files by their hashes
-
     def fetch(self, members: Mapping[str, Member], folder: Path, downloads: Path) -> None:
         for name, member in members.items():
-            if self._own(name, member, folder):
-                continue
-            os.replace(self._copy(member, folder / "hub"), folder / name)
-
-    def _own(self, name: str, member: Member, folder: Path) -> bool:
-        """Takes the user's own copy of the file, if there is one and it is that very file."""
-        place = os.environ.get(VARIABLE, "")
-        file = Path(place).expanduser() / Path(member.path).name
-        if not place or not file.is_file() or not member.fits(file.stat().st_size):
-            return False
-        if member.sha256 and digest(file) != member.sha256:
-            log.warning("%s is another file than the published one; fetching that", file)
-            return False
-        copy(file.parent, {name: Member(file.name, member.sha256, member.size)}, folder)
-        return True
+            if own := _own(member):
+                with own.open("rb") as stream:
+                    save(stream.read, folder / name, member)
+            else:
+                os.replace(self._copy(member, folder / "hub"), folder / name)
 
     def _copy(self, member: Member, folder: Path) -> Path:
         """The file as the Hub's own client stores it (resumed, de-duplicated, with progress)."""
@@ -67,9 +53,8 @@ class Hub(Source):
         ask = partial(hf_hub_download, self.repository, member.path, revision=self.revision, local_dir=folder)
         try:
             size = ask(dry_run=True).file_size
-            if size is None or not member.fits(
-                size
-            ):  # asked first, so that nothing larger is ever downloaded
+            # asked first, so that nothing larger is ever downloaded
+            if size is None or not member.fits(size):
                 raise SourceError(f"{member.path} has {size} bytes there, {member.size} were expected")
             file = Path(ask())
             # The Hub knows the SHA-256 of every large file of a commit.
@@ -89,3 +74,15 @@ class Hub(Source):
         if re.fullmatch(r"[0-9a-f]{64}", known) and digest(file) != known:
             raise SourceError(f"{member.path} does not have the expected SHA-256")
         return file
+
+
+def _own(member: Member) -> Path | None:
+    """The user's own copy of the file, if there is one and it is that very file."""
+    place = os.environ.get(VARIABLE, "")
+    file = Path(place).expanduser() / Path(member.path).name
+    if not place or not file.is_file() or not member.fits(file.stat().st_size):
+        return None
+    if member.sha256 and digest(file) != member.sha256:
+        log.warning("%s is another file than the published one; fetching that", file)
+        return None
+    return file

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backends.sources import Member, Source, SourceError, check_sha256, digest, progress, save
+from backends.sources import Member, Source, SourceError, check_sha256, digest, save
 
 log = logging.getLogger(__name__)
 
-POLL = 0.2  # seconds between two looks at the growing download
 COMMAND = ["-m", "pip", "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--no-input"]
-COMMAND += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", "2", "--timeout", "20"]
+COMMAND += ["--disable-pip-version-check", "--retries", "2", "--timeout", "20"]
+PLACES = ["--dest", "archive", "--requirement", "requirements.txt"]  # in the scratch folder
 
 
 @dataclass
@@ -38,9 +38,7 @@ class Package(Source):
         check_sha256(self.sha256)
         for name in ("project", "version", "archive"):
             if not re.fullmatch(r"\w[\w.+-]*", getattr(self, name), re.ASCII):
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} has characters that package names do not have"
-                )
+                raise ValueError(f"{name} {getattr(self, name)!r} cannot be the name of a package")
         if not self.archive.endswith((".whl", ".tar.gz")):
             raise ValueError(f"archive {self.archive!r} must be a .whl or a .tar.gz")
 
@@ -74,69 +72,28 @@ class Package(Source):
         """The archive, fetched by pip into `folder` and checked."""
         scratch = folder / "pip"
         scratch.mkdir()
-        requirements = scratch / "requirements.txt"
-        requirements.write_text(f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n")
-        command = [
-            sys.executable,
-            *COMMAND,
-            "--dest",
-            str(scratch / "archive"),
-            "--requirement",
-            str(requirements),
-        ]
-        if self.archive.endswith(".whl"):
-            command += ["--only-binary", ":all:"]
-        said = self._run(command, scratch)
+        requirement = f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n"
+        (scratch / "requirements.txt").write_text(requirement)
+        binary = ["--only-binary", ":all:"] if self.archive.endswith(".whl") else []
+        # Run in `scratch`, as `-m` would also import pip from a folder of that name in the current one. What
+        # pip stores on the way goes there too, where the page sees it grow; its progress bar goes to stderr.
+        done = subprocess.run(
+            [sys.executable, *COMMAND, *PLACES, *binary],
+            cwd=scratch,
+            env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch)),
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
         archive = scratch / "archive" / self.archive
         if not archive.is_file():
-            log.warning("pip did not deliver %s: %s", self.archive, said)
-            raise SourceError(_reason(said))
+            log.warning("pip did not deliver %s: %s", self.archive, done.stderr.strip())
+            raise SourceError(_reason(done.stderr))
         if not self._intact(archive):
             raise SourceError(f"{self.archive} does not have the expected SHA-256")
         return archive
-
-    def _run(self, command: list[str], scratch: Path) -> str:
-        """What pip said. Its temporary files go below `scratch`, where their growth is the progress."""
-        places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
-        with (scratch / "log.txt").open("w+b") as said, progress(self.size, self.archive) as bar:
-            # run in `scratch`, as `-m` would also import pip from a folder of that name in the current one
-            process = subprocess.Popen(
-                command,
-                cwd=scratch,
-                env=os.environ | places,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
-            try:
-                while process.poll() is None:
-                    bar.update(min(_largest(scratch, self.archive), self.size) - bar.n)
-                    _wait(process)
-            finally:
-                if process.poll() is None:  # interrupted
-                    process.kill()
-                    process.wait()
-            said.seek(0)
-            return said.read().decode(errors="replace").strip()
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(POLL)
-    except subprocess.TimeoutExpired:
-        return
-
-
-def _largest(folder: Path, name: str) -> int:
-    """Bytes of the largest file called `name` anywhere below `folder`."""
-    sizes = [0]
-    for root, _, files in os.walk(folder):  # pip moves its files about meanwhile; walk skips what has gone
-        if name in files:
-            try:
-                sizes.append(os.stat(os.path.join(root, name)).st_size)
-            except FileNotFoundError:
-                continue
-    return max(sizes)
 
 
 def _reason(said: str) -> str:
@@ -150,12 +107,10 @@ def _reason(said: str) -> str:
 def _unzip(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
     with zipfile.ZipFile(archive) as content:
         for name, member in members.items():
-            try:
-                info = content.getinfo(member.path)
-            except KeyError as error:
-                raise SourceError(f"{archive.name} has no member {member.path}") from error
-            with content.open(info) as stream:
-                save(stream, folder / name, member)
+            if member.path not in content.namelist():
+                raise SourceError(f"{archive.name} has no member {member.path}")
+            with content.open(member.path) as stream:
+                save(stream.read, folder / name, member)
 
 
 def _untar(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
@@ -165,7 +120,7 @@ def _untar(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
             stream = content.extractfile(info) if info.isfile() and info.name in wanted else None
             if stream is not None:
                 name = wanted.pop(info.name)
-                save(stream, folder / name, members[name])
+                save(stream.read, folder / name, members[name])
             if not wanted:
                 return
     raise SourceError(f"{archive.name} has no member {next(iter(wanted))}")

@@ -6,7 +6,9 @@ import time
 import pytest
 from visiting import CONFIGS, Desk, Heads, arrived, png, uploaded
 
-from backends.weights import Status, WeightsError
+from backends.manifest import Entry
+from backends.sources import Source
+from backends.weights import WeightsError
 from sharing import ShareStore
 from ui import fetching, photograph, views
 from ui.models import Models
@@ -14,16 +16,31 @@ from ui.page import Page
 from ui.state import Visit
 
 
+class Far(Source):
+    """Where 120 MB are published."""
+
+    address = "far away"
+
+    def fetch(self, members, folder, downloads):
+        raise AssertionError("fetched")
+
+    def download(self, members):
+        return 120_000_000
+
+
+def entry(name: str) -> Entry:
+    return Entry(name, f"the {name} network", "CC BY 4.0", Far(), {}, "")
+
+
 def test_missing_weights_are_announced_with_size_and_licence(models, monkeypatch):
     editor = models.editor("toy")
-    entry = Status("big", "a network", "CC BY 4.0", "elsewhere", False, 5, 120_000_000, "")
     asked = []
-    monkeypatch.setattr(fetching, "missing", lambda _: [entry])
+    monkeypatch.setattr(fetching, "missing", lambda _: [entry("big")])
     monkeypatch.setattr(fetching.weights, "prepare", lambda name: (asked.append(name), time.sleep(0.1)))
     lines = [update["status"] for update in fetching.fetched(editor)]
     assert asked == ["big"]
-    assert "a network" in lines[0]["text"]
-    assert "from elsewhere (CC BY 4.0)" in lines[0]["text"]
+    assert "the big network" in lines[0]["text"]
+    assert "from far away (CC BY 4.0)" in lines[0]["text"]
     assert "of 120 MB" in lines[0]["text"]
 
     def fail(_):
@@ -39,8 +56,8 @@ def test_a_domain_asks_for_the_weights_that_its_generator_names(monkeypatch):
 
     editor = Editor.load("faces")
     name = editor.generator.weights
-    listed = [Status(each, each, "", "", False, 1, 1, "") for each in (name, "something_else")]
-    monkeypatch.setattr(fetching.weights, "status", lambda names: listed)
+    monkeypatch.setattr(Entry, "missing", lambda entry: {"a.bin": None})
+    monkeypatch.setattr(fetching.weights, "entries", lambda: {each: entry(each) for each in (name, "other")})
     assert [entry.name for entry in fetching.missing(editor)] == [name]
 
 
@@ -51,9 +68,7 @@ class Slow:
         self.go = threading.Event()
         self.there: set[str] = set()
         self.failure: Exception | None = None
-        entries = {
-            n: Status(n, f"the {n} network", "MIT", "far away", False, 5, 120_000_000, "") for n in names
-        }
+        entries = {name: entry(name) for name in names}
         monkeypatch.setattr(fetching, "LOOK", 0.01)
         monkeypatch.setattr(fetching.weights, "prepare", self.prepare)
         monkeypatch.setattr(

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -15,15 +15,22 @@ MOST = 4_000  # tensors of one network; the largest public ones have 800
 # Where public files keep a state dict, the average of the training run before its last step.
 PLACES = ("g_ema", "G_ema", "generator_smooth", "generator_ema", "params_ema", "generator", "G", "g")
 PLACES += ("state_dict", "model", "models", "params")
+Names = Mapping[str, Callable[[re.Match[str]], str]]  # pattern of a module's name -> our name for it
+
+
+class Keys(NamedTuple):
+    """How the keys of a format become ours."""
+
+    modules: Names
+    tails: Mapping[str, str]  # what follows the name of a module -> the same in ours
+    whole: Mapping[str, str]  # other keys
 
 
 class State(dict[str, Tensor]):
     """Tensors by key, and the plain values that the file records beside them."""
 
-    def __init__(
-        self, tensors: Mapping[str, Tensor] | None = None, settings: Mapping[str, Any] | None = None
-    ):
-        super().__init__(tensors or {})
+    def __init__(self, tensors: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None):
+        super().__init__(tensors)
         self.settings = dict(settings or {})
 
 
@@ -83,16 +90,8 @@ def tensors(tree: Any, prefix: str = "") -> State:
     So is the `module.` in front of all keys of a network that was trained on several devices.
     """
     settings = tree.settings if isinstance(tree, State) else {}
-    entries = (
-        _module(tree, settings)
-        if isinstance(tree, Opaque)
-        else tree.items()
-        if isinstance(tree, dict)
-        else ()
-    )
-    found = {
-        key: value for key, item in entries if isinstance(key, str) and (value := tensor(item)) is not None
-    }
+    entries = _module(tree, settings) if isinstance(tree, Opaque) else _named(tree)
+    found = {key: value for key, item in entries if (value := tensor(item)) is not None}
     if len(found) > MOST:
         raise CheckpointError(f"{len(found):,} tensors in one network; none has more than {MOST:,}")
     for start in ("module.", prefix, "module."):
@@ -101,17 +100,12 @@ def tensors(tree: Any, prefix: str = "") -> State:
     return State(found, settings)
 
 
-def renamed(
-    state: State, modules: Mapping[str, Callable[[re.Match[str]], str]], tails: Mapping[str, str]
-) -> State:
-    """The state in our names: `modules` are patterns of a module's name, `tails` what follows it.
-
-    Keys that fit none are dropped.
-    """
-    result = State(settings=state.settings)
+def renamed(state: State, keys: Keys) -> State:
+    """The state in our names; what has none is dropped."""
+    result = State({ours: state[key] for key, ours in keys.whole.items() if key in state}, state.settings)
     for key, value in state.items():
-        for tail, ours in tails.items():
-            for pattern, name in modules.items():
+        for tail, ours in keys.tails.items():
+            for pattern, name in keys.modules.items():
                 if key.endswith(tail) and (match := re.fullmatch(pattern, key.removesuffix(tail))):
                     result[f"{name(match)}.{ours}"] = value
     return result

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backends.checkpoints.formats import Format, State
+from backends.checkpoints.formats import Format, Keys, State, renamed
 from backends.checkpoints.objects import CheckpointError
 from backends.networks.mapping import series
+from backends.networks.stylegan2 import StyleGAN2
 
 LEARNING_RATE = 0.01  # of the mapping, relative; the same in all public files
 GAIN = math.sqrt(2)
@@ -26,14 +27,26 @@ CONDITIONAL = "the network is conditional (it has a label input); only unconditi
 
 
 class StyleGANFormat(Format):
-    """A family of networks assembles raw weights; a format of it says which they are."""
+    """A family of networks assembles raw weights; a format of it says what they are called."""
 
     network: ClassVar[Any]  # class of our network
     colours: ClassVar[int] = 0  # layers of W+ that only colours read
+    filters: ClassVar[tuple[str, ...]] = ()  # ends of the keys of resampling filters, which must be 1-3-3-1
+    keys: ClassVar[Keys]
 
-    @abstractmethod
     def raw(self, state: State) -> State:
         """The raw weights. Raises CheckpointError for what cannot be right."""
+        raw = renamed(state, self.keys)
+        self.mend(raw, state)
+        for key in [key for key in state if key.endswith(self.filters) and not state[key].is_meta]:
+            kernel = state[key].float().squeeze()
+            if kernel.shape != (4, 4) or not torch.allclose(kernel / kernel.sum(), FILTER, atol=1e-4):
+                raise CheckpointError(f"the resampling filter {key} is not the usual 1-3-3-1")
+        return raw
+
+    @abstractmethod
+    def mend(self, raw: State, state: State) -> None:
+        """Changes what has our names but not yet our form. Raises CheckpointError for what is not read."""
 
     @abstractmethod
     def assemble(self, raw: State) -> dict[str, Tensor]:
@@ -52,9 +65,7 @@ class StyleGANFormat(Format):
         made = self.assemble(raw)
         average = raw["mean"] if "mean" in raw else centre(made)
         if average.numel() not in (dim, layers * dim):
-            raise CheckpointError(
-                f"the average of W has shape {tuple(average.shape)}, the styles read {dim} numbers"
-            )
+            raise CheckpointError(f"the mean of W has shape {tuple(average.shape)}, the styles {dim} numbers")
         made["mean"] = average.reshape(-1, dim)
         try:
             self.network.load({key: value.to("meta") for key, value in made.items()})
@@ -62,6 +73,34 @@ class StyleGANFormat(Format):
             reason = " ".join(str(error).split())[:300]
             raise CheckpointError(f"its parts do not fit each other: {reason}") from error
         return made
+
+
+class StyleGAN2Format(StyleGANFormat):
+    """A raw `style.bias` includes the one that some formats add at run time, weights of upsampling layers are
+    meant for conv_transpose2d, `convs.{j}.strength` is that of the noise, `rgbs.{k}` are the colour layers.
+    """
+
+    family = "StyleGAN2"
+    plugin = "generators/stylegan2"
+    assumed = "mapping learning rate 0.01, leaky ReLU of slope 0.2, demodulation, no clamping of activations"
+    network = StyleGAN2
+    colours = 1
+    filters = (".kernel", "resample_filter")
+
+    def assemble(self, raw: State) -> dict[str, Tensor]:
+        constant = raw["constant"]
+        state = {"constant": constant.reshape(constant.shape[-3:])} | mapping(raw, GAIN * LEARNING_RATE)
+        for key in [*series(raw, "convs.{}.weight"), *series(raw, "rgbs.{}.weight")]:
+            name = key.removesuffix(".weight")
+            state[key] = raw[key] / math.sqrt(raw[key][0].numel())
+            state[f"{name}.bias"] = raw[f"{name}.bias"].reshape(-1)
+            state |= dense(raw, f"{name}.style")
+            if name.startswith("convs"):
+                state[f"{name}.strength"] = raw[f"{name}.strength"].reshape(())
+                state[f"{name}.noise"] = raw[f"{name}.noise"].reshape(raw[f"{name}.noise"].shape[-2:])
+            else:
+                state[key] = state[key][:, :, 0, 0]
+        return state
 
 
 def shape(raw: State, colours: int = 0) -> tuple[int, int]:
@@ -109,11 +148,3 @@ def centre(state: dict[str, Tensor]) -> Tensor:
             x = F.leaky_relu(F.linear(x, state[key], state[key.replace("weight", "bias")]), 0.2)
         means.append(x.mean(0, keepdim=True))
     return torch.stack(means).mean(0)
-
-
-def check_filters(state: State, *endings: str) -> None:
-    """Raises CheckpointError unless every resampling filter with such a key is 1-3-3-1."""
-    for key in [key for key in state if key.endswith(endings) and not state[key].is_meta]:
-        kernel = state[key].float().squeeze()
-        if kernel.shape != (4, 4) or not torch.allclose(kernel / kernel.sum(), FILTER, atol=1e-4):
-            raise CheckpointError(f"the resampling filter {key} is not the usual 1-3-3-1")

@@ -5,26 +5,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backends.checkpoints.formats import Contents, State, renamed, tensor
-from backends.checkpoints.formats._stylegan import CONDITIONAL
-from backends.checkpoints.formats._stylegan2 import StyleGAN2Format
+from backends.checkpoints.formats import Contents, Keys, State, tensor
+from backends.checkpoints.formats._stylegan import CONDITIONAL, StyleGAN2Format
 from backends.checkpoints.formats.nvidia import level
 from backends.checkpoints.objects import CheckpointError, Opaque
-
-MODULES = {
-    r"mapping/Dense(\d{1,3})": lambda m: f"mapping.{m[1]}",
-    r"synthesis/4x4/Conv": lambda m: "convs.0",
-    r"synthesis/(\d{1,4})x\d{1,4}/Conv0_up": lambda m: f"convs.{2 * level(m[1]) - 1}",
-    r"synthesis/(\d{1,4})x\d{1,4}/Conv1": lambda m: f"convs.{2 * level(m[1])}",
-    r"synthesis/(\d{1,4})x\d{1,4}/ToRGB": lambda m: f"rgbs.{level(m[1])}",
-    r"synthesis/noise(\d{1,3})": lambda m: f"convs.{m[1]}",
-}
-TAILS = {"/weight": "weight", "/bias": "bias", "/noise_strength": "strength", "": "noise"}
-TAILS |= {"/mod_weight": "style.weight", "/mod_bias": "style.bias"}
 
 
 class NVIDIATensorFlow(StyleGAN2Format):
     title = "NVIDIA .pkl of the TensorFlow code (G, D, Gs)"
+    keys = Keys(
+        {
+            r"mapping/Dense(\d{1,3})": lambda m: f"mapping.{m[1]}",
+            r"synthesis/4x4/Conv": lambda m: "convs.0",
+            r"synthesis/(\d{1,4})x\d{1,4}/Conv0_up": lambda m: f"convs.{2 * level(m[1]) - 1}",
+            r"synthesis/(\d{1,4})x\d{1,4}/Conv1": lambda m: f"convs.{2 * level(m[1])}",
+            r"synthesis/(\d{1,4})x\d{1,4}/ToRGB": lambda m: f"rgbs.{level(m[1])}",
+            r"synthesis/noise(\d{1,3})": lambda m: f"convs.{m[1]}",
+        },
+        {
+            "/weight": "weight",
+            "/bias": "bias",
+            "/noise_strength": "strength",
+            "": "noise",
+            "/mod_weight": "style.weight",
+            "/mod_bias": "style.bias",
+        },
+        {"synthesis/4x4/Const/const": "constant", "dlatent_avg": "mean"},
+    )
 
     def find(self, contents: Contents) -> State | None:
         tree = contents.tree
@@ -33,10 +40,9 @@ class NVIDIATensorFlow(StyleGAN2Format):
         state = variables(tree[-1])  # Gs, the average; a tuple of four (IDInvert's) starts with an encoder
         return state if "synthesis/4x4/Conv/mod_weight" in state else None
 
-    def raw(self, state: State) -> State:
+    def mend(self, raw: State, state: State) -> None:
         if "mapping/LabelEmbed/weight" in state or "mapping/LabelConcat/weight" in state:
             raise CheckpointError(CONDITIONAL)
-        raw = renamed(state, MODULES, TAILS)
         for key, value in raw.items():
             if value.dim() == 2 and key.endswith("weight"):
                 raw[key] = value.T
@@ -46,15 +52,11 @@ class NVIDIATensorFlow(StyleGAN2Format):
                 raw[key] = value.permute(3, 2, 0, 1).flip(2, 3) if up else value.permute(3, 2, 0, 1)
             elif key.endswith("style.bias"):
                 raw[key] = value + 1  # the one is added at run time
-        for key, ours in (("synthesis/4x4/Const/const", "constant"), ("dlatent_avg", "mean")):
-            if key in state:
-                raw[ours] = state[key]
-        return raw
 
 
 def variables(network: Any) -> State:
     """The variables of a recorded Network and its components, as tensors; each component is read once."""
-    state = State()
+    state = State({})
     waiting, seen = [("", network)], {id(network)}
     while waiting:
         prefix, current = waiting.pop()
