@@ -91,11 +91,6 @@ def repeat(seconds: float, task: Callable[[], object]) -> None:
     threading.Thread(target=run, name="repeat", daemon=True).start()
 
 
-def _stop(*_: object) -> None:
-    """As Ctrl+C, so that atexit cleans up; also where a shell made Ctrl+C be ignored (`python app.py &`)."""
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -114,7 +109,7 @@ def main() -> None:
     repeat(60, page.visits.expire)
     repeat(3600, page.store.sweep)
     log.info("the page is at %s", address)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that atexit cleans up
     page.blocks.block_thread()
 
 

@@ -88,13 +88,9 @@ def load(source: Path | bytes) -> Saved:
         values,
         domain=_text(arrays, "domain"),
         fingerprint=_text(arrays, "fingerprint"),
-        names=_names(arrays.get("names"), len(values) if values.dim() == 3 else 1),
+        names=_texts(arrays.get("names"), len(values) if values.dim() == 3 else 1),
         decoder=_text(arrays, "decoder"),
-        delta={
-            name.removeprefix(DELTA): _tensor(array)
-            for name, array in arrays.items()
-            if name.startswith(DELTA)
-        },
+        delta={key.removeprefix(DELTA): _tensor(arrays[key]) for key in arrays if key.startswith(DELTA)},
     )
 
 
@@ -142,18 +138,15 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 
 def _text(arrays: dict[str, np.ndarray], key: str) -> str:
-    array = arrays.get(key)
-    return "".join(_texts(array, 1)) if array is not None and array.ndim == 0 else ""
+    return "".join(_texts(arrays.get(key), 1))
 
 
-def _names(array: np.ndarray | None, count: int) -> tuple[str, ...]:
-    return () if array is None else _texts(array, count)
-
-
-def _texts(array: np.ndarray, most: int) -> tuple[str, ...]:
+def _texts(array: np.ndarray | None, most: int) -> tuple[str, ...]:
     """The first `most` texts of an array, each cut to what a line can show. Raises LatentsError."""
+    if array is None or array.dtype.kind != "U":
+        return ()
     try:
-        texts = [str(text) for text in array.ravel()[:most]] if array.dtype.kind == "U" else []
+        texts = [str(text) for text in array.ravel()[:most]]
     except ValueError as error:  # numbers that are no characters
         raise LatentsError("its names or its origin are no text") from error
     return tuple(untrusted.printable(text, NAME) for text in texts)
