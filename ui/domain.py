@@ -12,13 +12,11 @@ import gradio as gr
 from config import ConfigError
 from ui import views
 from ui.fetching import fetched
-from ui.links import finite
+from ui.links import SEEDS, finite
 from ui.models import Models
 from ui.pictures import status
 from ui.state import Visit
 from ui.widgets import Update
-
-SEEDS = 2**32
 
 
 class Domain:
