@@ -91,18 +91,20 @@ class Saving:
         self, visit: Visit, days: float, tokens: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Update:
         """A link to this picture: for a seed all in itself, for a photograph through the store."""
-        work = _present(visit)
+        work, text, update = _present(visit), SEED_LINK, Update()
         if work.seed is not None:
             query = seed_query(SeedLink(visit.domain, work.seed, work.edit, visit.panel))
-            said = status(SEED_LINK, "done")
-            return {**_linked(address(query, headers)), "status": said, "delete": _hidden()}
-        visit.link, token = self.store.add(self._record(visit, work), int(days))
-        known = dict(list((tokens or {}).items())[-MOST_TOKENS + 1 :])
+        else:
+            visit.link, token = self.store.add(self._record(visit, work), int(days))
+            query, text = f"?share={visit.link}", RECORD_LINK.format(int(days))
+            known = dict(list((tokens or {}).items())[-MOST_TOKENS + 1 :])
+            update["tokens"] = {**known, visit.link: token}
         return {
-            **_linked(address(f"?share={visit.link}", headers)),
-            "tokens": {**known, visit.link: token},
-            "status": status(RECORD_LINK.format(int(days)), "done"),
-            "delete": gr.Button(visible=True),
+            **update,
+            "link": gr.Textbox(address(query, headers), visible=True),
+            "copy": gr.Button(visible=True),
+            "delete": gr.Button(visible=work.seed is None),
+            "status": status(text, "done"),
         }
 
     def delete(self, visit: Visit, tokens: Mapping[str, str] | None) -> Update:
@@ -117,8 +119,8 @@ class Saving:
             "tokens": {key: value for key, value in (tokens or {}).items() if key != identity},
             "status": status("The link is deleted. It shows nothing any more, to anyone.", "done"),
             "link": gr.Textbox("", visible=False),
-            "copy": _hidden(),
-            "delete": _hidden(),
+            "copy": gr.Button(visible=False),
+            "delete": gr.Button(visible=False),
         }
 
     # Arriving at the page
@@ -230,10 +232,6 @@ def _present(visit: Visit) -> Work:
     return visit.work
 
 
-def _linked(link: str) -> Update:
-    return {"link": gr.Textbox(link, visible=True), "copy": gr.Button(visible=True)}
-
-
 def _panel(stored: Mapping[str, Any]) -> Panel:
     count = stored.get("count")
     return Panel(
@@ -242,7 +240,3 @@ def _panel(stored: Mapping[str, Any]) -> Panel:
         count if isinstance(count, int) else 10,
         tuple(name for name in str(stored.get("keep", "")).split(", ") if name),
     )
-
-
-def _hidden() -> Any:
-    return gr.Button(visible=False)

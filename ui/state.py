@@ -35,8 +35,7 @@ class Photo:
     """A photograph, what was found in it and the crop that will be inverted."""
 
     content: bytes  # the file as it came: a tenth of the picture in memory, or a ten-thousandth
-    subjects: tuple[Subject, ...] = ()
-    detected: bool = True  # whether anybody has looked for subjects
+    subjects: tuple[Subject, ...] | None = None  # None: nobody has looked for any
     square: tuple[int, int, int, int] | None = None  # drawn by the visitor: left, top, right, bottom
     crop: Image.Image | None = None  # None until one is chosen
 
