@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
@@ -29,6 +29,7 @@ except ImportError:
 
 
 Result = TypeVar("Result")
+OWN = Panel()  # all settings of the sliders as the domain says
 LOOK = 0.7  # seconds between two intermediate pictures of an inversion: each costs what a preview costs
 
 
@@ -74,25 +75,19 @@ class Models:
             listed.append((f"{domain.title} · {first}" if first else domain.title, name))
         return listed
 
-    def panel(
-        self,
-        name: str,
-        source: str | None = None,
-        layers: str | None = None,
-        count: float | None = None,
-        keep: Sequence[str] = (),
-    ) -> Panel:
+    def panel(self, name: str, asked: Panel = OWN) -> Panel:
         """Complete settings of the sliders: what is missing or unknown becomes the domain's own.
 
         Raises ConfigError for layers that do not exist.
         """
         editor = self.editor(name)
-        label = source if source in editor.sources else next(iter(editor.sources))
+        label = asked.source if asked.source in editor.sources else next(iter(editor.sources))
         own = editor.sources[label]
-        panel = Panel(label, (layers or own.layers).strip(), min(max(int(count or own.count), 1), POOL))
+        count = min(max(int(asked.count or own.count), 1), POOL)
+        panel = Panel(label, (asked.layers or own.layers).strip(), count)
         with self.lock:
-            known = semantics.conditions(editor, panel) if keep else []
-        return replace(panel, keep=tuple(sorted(each for each in known if each in keep)))
+            known = semantics.conditions(editor, panel) if asked.keep else []
+        return replace(panel, keep=tuple(sorted(each for each in known if each in asked.keep)))
 
     def invert(self, name: str, crop: Image.Image, inverter: str, steps: int) -> Generator[Step, None, None]:
         """Ever better inversions of a crop; others may compute between two steps."""

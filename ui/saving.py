@@ -189,7 +189,7 @@ class Saving:
         """What of a link this server can still show, within the sliders' ranges; and what it cannot."""
         remarks: list[str] = []
         try:
-            panel = self.models.panel(domain, asked.source, asked.layers, asked.count, asked.keep)
+            panel = self.models.panel(domain, asked)
             self.models.shown(domain, panel)
         except ConfigError:
             panel = self.models.panel(domain)

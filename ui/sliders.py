@@ -57,7 +57,7 @@ class Sliders:
 
     def arrange(self, visit: Visit, source: str, layers: str, count: float) -> Update:
         """Other directions on the sliders. The picture stays: sliders that are not shown still apply."""
-        panel = self.models.panel(visit.domain, source, layers, count, visit.panel.keep)
+        panel = self.models.panel(visit.domain, Panel(source, layers, int(count or 0), visit.panel.keep))
         names = {each.identity for each in self.models.shown(visit.domain, panel)}
         visit.panel = panel
         hidden = [name for name in (visit.work.edit if visit.work else {}) if name not in names]
@@ -71,7 +71,7 @@ class Sliders:
     def keep(self, visit: Visit, names: Sequence[str]) -> Update:
         """Other attributes are to stay: the same sliders at the same values, along other paths."""
         before = visit.panel
-        after = self.models.panel(visit.domain, before.source, before.layers, before.count, names)
+        after = self.models.panel(visit.domain, replace(before, keep=tuple(names)))
         self.models.shown(visit.domain, after)  # what cannot be kept is an error before anything changes
         text = "Nothing is kept."
         if after.keep:

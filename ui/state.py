@@ -25,8 +25,8 @@ class Panel:
     """Which directions the sliders show."""
 
     source: str = ""  # label of a direction source; empty = the domain's first
-    layers: str = "all"  # layers of W+, as `parse_layers` reads them
-    count: int = 10
+    layers: str = ""  # layers of W+, as `parse_layers` reads them; empty = as the source says
+    count: int = 0  # of sliders; 0 = as the source says
     keep: tuple[str, ...] = ()  # attributes that no slider but their own may change, sorted
 
 
