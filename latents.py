@@ -102,13 +102,13 @@ def fit(values: Float[Tensor, "..."], layers: int, dim: int) -> Latents:
     shape = tuple(values.shape)
     if shape[-1:] != (dim,) or len(shape) > 3 or 0 in shape:
         raise LatentsError(f"latents of shape {shape} do not fit: this generator reads (n, {layers}, {dim})")
-    if len(shape) == 1 or (len(shape) == 2 and shape[0] != layers):
-        return values.reshape(-1, 1, dim).repeat(1, layers, 1)
-    if len(shape) == 3 and shape[1] == 1:
-        return values.repeat(1, layers, 1)
-    if shape[-2] != layers:  # pyright: ignore[reportGeneralTypeIssues]
-        raise LatentsError(f"latents of shape {shape} have {shape[-2]} layers; this generator has {layers}")  # pyright: ignore[reportGeneralTypeIssues]
-    return values.reshape(-1, layers, dim)
+    single = len(shape) == 2 and shape[0] == layers
+    codes = values if len(shape) == 3 else values.reshape(-1, layers if single else 1, dim)
+    if codes.shape[1] not in (1, layers):
+        raise LatentsError(
+            f"latents of shape {shape} have {codes.shape[1]} layers; this generator has {layers}"
+        )
+    return codes.expand(-1, layers, -1).contiguous()
 
 
 def _bounded(path: Path) -> bytes:

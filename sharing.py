@@ -105,9 +105,7 @@ class ShareStore:
             self._write(self._path(identity), content)
         except OSError as error:
             log.error("sharing failed: %s", error)
-            raise ShareError(
-                "This server cannot store links at the moment. Download the latent instead."
-            ) from error
+            raise ShareError("This server cannot store links now. Download the latent instead.") from error
         return identity, token
 
     def open(self, identity: str) -> Shared:
@@ -122,9 +120,7 @@ class ShareStore:
             self._path(identity).unlink(missing_ok=True)
         except OSError as error:
             log.error("deleting a link failed: %s", error.strerror)
-            raise ShareError(
-                "This server cannot delete links at the moment. Please try again later."
-            ) from error
+            raise ShareError("This server cannot delete links now. Please try again later.") from error
 
     def sweep(self) -> int:
         """Delete what has expired, and what a crash left half-written. Returns how many records went.
@@ -241,7 +237,5 @@ def default_directory() -> Path:
     """SHARE_DIR, or a folder among the user's data."""
     if chosen := os.environ.get("SHARE_DIR"):
         return Path(chosen)
-    data = (
-        os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".local" / "share"
-    )
-    return Path(data) / "semantic-sliders" / "shares"
+    data = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share"
+    return Path(data).expanduser() / "semantic-sliders" / "shares"

@@ -6,6 +6,7 @@ a person waits, yields) what changes on the page. Errors are raised; `events` pu
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -19,11 +20,11 @@ from ui.state import Visit
 from ui.widgets import Update
 
 
+@dataclass
 class Domain:
     """Choosing a domain, and one of its pictures."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    models: Models
 
     def choose(self, visit: Visit, choice: str) -> Iterator[Update]:
         """Another domain: its settings, and its first sample picture so that there is something to edit.
@@ -51,8 +52,8 @@ class Domain:
             raise
         if visit.choice == choice:
             visit.show(choice, first, self.models.panel(choice))
-            seen = views.work(self.models, visit, f"{editor.domain.title}: ready.")
-            yield {**views.settings(self.models, visit), **seen, "seed": editor.domain.seeds[0]}
+            shown = views.everything(self.models, visit, f"{editor.domain.title}: ready.")
+            yield {**shown, "seed": editor.domain.seeds[0]}
 
     def samples(self, visit: Visit) -> Update:
         """Thumbnails of the domain's sample pictures."""

@@ -93,9 +93,9 @@ class Models:
         """Ever better inversions of a crop; others may compute between two steps."""
         return self.turns(self._inverted(name, crop, inverter, steps))
 
-    def turns(self, steps: Iterator[Any]) -> Generator[Any, None, None]:
+    def turns(self, steps: Generator[Any, None, None]) -> Generator[Any, None, None]:
         """What `steps` gives, each computed in a turn of its own; `steps` is closed at the end."""
-        with closing(steps):  # type: ignore[type-var]
+        with closing(steps):
             while True:
                 with self.lock:
                     step = next(steps, None)

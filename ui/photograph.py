@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from ui.widgets import ALIGN, BY_HAND, Update
 MOST_SUBJECTS = 12  # that one can choose from
 
 
+@dataclass
 class Photograph:
     """Reading, framing, inverting."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    models: Models
 
     def receive(self, visit: Visit, file: dict[str, Any] | None, framing: str) -> Iterator[Update]:
         """An uploaded file, after the weights that finding a face needs.

@@ -5,7 +5,7 @@ import io
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,12 @@ RECORD_LINK = (
 )
 
 
+@dataclass
 class Saving:
     """Files, and one ShareStore."""
 
-    def __init__(self, models: Models, store: ShareStore) -> None:
-        self.models = models
-        self.store = store
-        self.domain = Domain(models)
+    models: Models
+    store: ShareStore
 
     # Files
 
@@ -76,14 +75,11 @@ class Saving:
         with self.models.lock:  # what a generator is like may be known only from its weights
             codes = latent_files.fit(saved.values, editor.generator.layers, editor.generator.dim)
             own = saved.fingerprint in ("", editor.generator.fingerprint)
-            values, decoder = (
-                codes[place : place + 1].to(editor.generator.mean()),
-                saved.decoding(editor.generator),
-            )
-        work = Work.of(editor, Inversion(values, decoder))
+            values = codes[place : place + 1].to(editor.generator.mean())
+            work = Work.of(editor, Inversion(values, saved.decoding(editor.generator)))
         visit.show(name, work, self.models.panel(name))
         text = "Latent opened. Drag a slider to edit it." if own else OTHER_MODEL
-        return {**views.settings(self.models, visit), **views.work(self.models, visit, text)}
+        return views.everything(self.models, visit, text)
 
     # Links
 
@@ -127,7 +123,7 @@ class Saving:
 
     def open(self, visit: Visit, query: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
         """What the address asks for (`?share=`, `?seed=`), otherwise the first domain's first sample."""
-        first = next(iter(self.models.domains))
+        first, domain = next(iter(self.models.domains)), Domain(self.models)
         try:
             asked = parsed(query)
             wanted = asked.get("domain", [""])[0]
@@ -137,11 +133,11 @@ class Saving:
             elif "seed" in asked:
                 yield from self._open_seed(visit, read_seed_link(asked))
             else:
-                yield from self.domain.choose(visit, first)
+                yield from domain.choose(visit, first)
         except (ShareError, LinkError, LatentsError, DecoderError, WeightsError) as error:
             if isinstance(error, WeightsError):  # of another domain, or there is nothing to be shown
                 first = next(iter(self.models.domains))
-            for update in self.domain.choose(visit, first):
+            for update in domain.choose(visit, first):
                 yield {**update, "status": status(str(getattr(error, "public", error)), "problem")}
 
     def _open_record(self, visit: Visit, identity: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
@@ -180,7 +176,7 @@ class Saving:
     ) -> Update:
         panel, edit, lost = self._usable(domain, panel, work.edit)
         visit.show(domain, replace(work, edit=edit), panel)
-        update: Update = {**views.settings(self.models, visit), **views.work(self.models, visit, text)}
+        update = views.everything(self.models, visit, text)
         if remarks := remarks + lost:
             update["status"] = status(" ".join(remarks), "problem")
         return {**update, "tabs": gr.Tabs(selected="edit")}

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -22,11 +22,11 @@ QUIET_SECONDS = 1.5  # without a moved slider, after which thumbnails may be dra
 MESSAGE_SECONDS = 3.0  # between two messages with a longer sheet of thumbnails
 
 
+@dataclass
 class Sliders:
     """Editing along the directions of a domain."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    models: Models
 
     def drag(self, visit: Visit, said: Any) -> Update:
         """The picture for what a browser `said` of its sliders; smaller and sooner while one is held.
