@@ -103,7 +103,7 @@ class Sliders:
         wanted = max(each.row for each in self.models.shown(domain, panel)) + 1
         sheet = thumbnails.sheet(editor, panel)
         if sheet.rows >= wanted:
-            if _drawn(said) < wanted:  # otherwise the sliders came with it
+            if not isinstance(said, dict) or said.get("drawn") != sheet.rows:  # or the sliders came with it
                 yield views.illustrated(sheet)
             return
         told, image = time.monotonic(), None
@@ -140,12 +140,6 @@ def _read(said: object) -> tuple[dict[str, float], bool]:
     if None in numbers.values():
         raise ConfigError("The value of a slider must be a number.")
     return {name: number for name, number in numbers.items() if number is not None}, moves.get("held") is True
-
-
-def _drawn(said: object) -> int:
-    """How many thumbnails the browser says that it has."""
-    rows = said.get("drawn") if isinstance(said, dict) else 0
-    return rows if isinstance(rows, int) else 0
 
 
 def _within(listed: Sequence[Shown], values: Mapping[str, float]) -> tuple[dict[str, float], str]:
