@@ -105,21 +105,19 @@ class Visit:
         self.stop.set()
 
 
+@dataclass(eq=False)
 class Visits:
-    """By Gradio's session: the last `most` windows, `life` seconds of a photograph and its picture without
-    anything done, and `room` bytes for photographs, of which the oldest go first."""
+    """By Gradio's session; what was not used for longest goes first."""
 
-    def __init__(
-        self,
-        most: int = 1000,
-        life: float = HOUR,
-        room: int = 1_000_000_000,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.most, self.life, self.room, self.now = most, life, room, now
+    most: int = 1000  # windows
+    life: float = HOUR  # seconds of a photograph and its picture without anything done
+    room: int = 1_000_000_000  # bytes for photographs
+    now: Callable[[], float] = time.monotonic  # replaced in tests
+
+    def __post_init__(self) -> None:
         self._visits: OrderedDict[str, Visit] = OrderedDict()  # the last that did something comes last
         self._lock = threading.Lock()
-        self._looked = now()
+        self._looked = self.now()
 
     def __len__(self) -> int:
         return len(self._visits)
