@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from backends.decoders import DecoderError, Stored
 from backends.inverters import Inversion
 from backends.weights import WeightsError
 from config import ConfigError
-from editor import Edit
+from editor import Edit, Editor
 from latents import LatentsError
 from sharing import Shared, ShareError, ShareStore
 from ui import views
@@ -142,12 +142,7 @@ class Saving:
 
     def _open_record(self, visit: Visit, identity: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
         shared = self.store.open(identity)
-        if shared.domain not in self.models.domains:
-            raise ShareError(
-                f"This picture needs the model “{shared.domain}”, which this server does not have."
-            )
-        editor = self.models.editor(shared.domain)
-        yield from fetched(editor, editor.generator)
+        editor = yield from self._ready(shared.domain)
         with self.models.lock:  # what a generator is like may be known only from its weights
             if shared.latents.shape[1:] != (editor.generator.layers, editor.generator.dim):
                 raise ShareError("This picture was made with another model, which this server no longer has.")
@@ -163,13 +158,18 @@ class Saving:
         yield {**update, "delete": gr.Button(visible=identity in (tokens or {}))}
 
     def _open_seed(self, visit: Visit, link: SeedLink) -> Iterator[Update]:
-        if link.domain not in self.models.domains:
-            raise LinkError(f"This link needs the model “{link.domain}”, which this server does not have.")
-        editor = self.models.editor(link.domain)
-        yield from fetched(editor, editor.generator)
+        yield from self._ready(link.domain)
         work = replace(self.models.generate(link.domain, link.seed), edit=link.edit)
         text = f"A shared picture, number {link.seed}. Its sliders are yours to move."
         yield {**self._opened(visit, link.domain, work, link.panel, [], text), "seed": link.seed}
+
+    def _ready(self, domain: str) -> Generator[Update, None, Editor]:
+        """The editor of a link's domain, after its weights have come."""
+        if domain not in self.models.domains:
+            raise LinkError(f"This link needs the model “{domain}”, which this server does not have.")
+        editor = self.models.editor(domain)
+        yield from fetched(editor, editor.generator)
+        return editor
 
     def _opened(
         self, visit: Visit, domain: str, work: Work, panel: Panel, remarks: list[str], text: str
