@@ -39,15 +39,12 @@ def options() -> argparse.Namespace:
     environ = os.environ
     port = int(environ.get("GRADIO_SERVER_PORT") or environ.get("PORT") or 7860)
     host = environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if "SPACE_ID" in environ else "127.0.0.1")
+    shares = default_directory()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--host", default=host, help="address to listen on; 0.0.0.0 for every network (%(default)s)"
-    )
+    parser.add_argument("--host", default=host, help="%(default)s; 0.0.0.0 for every network")
     parser.add_argument("--port", type=int, default=port, help="%(default)s; 0 for any free one")
     parser.add_argument("--configs", type=Path, default=CONFIGS, help="folder with one YAML file a domain")
-    parser.add_argument(
-        "--share-dir", type=Path, default=default_directory(), help="where shared links are kept"
-    )
+    parser.add_argument("--share-dir", type=Path, default=shares, help="where shared links are kept")
     return parser.parse_args()
 
 
@@ -91,11 +88,6 @@ def repeat(seconds: float, task: Callable[[], object]) -> None:
     threading.Thread(target=run, name="repeat", daemon=True).start()
 
 
-def _stop(*_: object) -> None:
-    """As Ctrl+C, so that atexit cleans up; also where a shell made Ctrl+C be ignored (`python app.py &`)."""
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
@@ -114,7 +106,7 @@ def main() -> None:
     repeat(60, page.visits.expire)
     repeat(3600, page.store.sweep)
     log.info("the page is at %s", address)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that atexit cleans up
     page.blocks.block_thread()
 
 

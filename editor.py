@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -18,6 +18,7 @@ from config import CONFIGS, ConfigError, read
 from directions import Direction, DirectionId, DirectionSource, parse_layers
 from plugins import build
 
+Plugin = TypeVar("Plugin")
 Edit = dict[str, float]  # a DirectionId as text -> strength
 
 
@@ -109,12 +110,7 @@ class Editor:
 
     def inverter(self, label: str | None = None) -> Inverter:
         """The named inverter, the first by default. Raises ConfigError."""
-        label = label or next(iter(self.inverters))
-        if label not in self.inverters:
-            raise ConfigError(
-                f"no inverter is called {label!r}; {self.name} has: {', '.join(self.inverters)}"
-            )
-        return self.inverters[label]
+        return self._named("inverter", self.inverters, label or next(iter(self.inverters)))
 
     def invert(
         self, crop: Image.Image, inverter: str | None = None, steps: int | None = None
@@ -133,12 +129,13 @@ class Editor:
 
     def source(self, label: str, layers: str | None = None, count: int | None = None) -> DirectionSource:
         """The named direction source, with other layers or another count than its YAML says."""
-        if label not in self.sources:
-            raise ConfigError(
-                f"no direction source is called {label!r}; {self.name} has: {', '.join(self.sources)}"
-            )
-        source = self.sources[label]
+        source = self._named("direction source", self.sources, label)
         return replace(source, layers=layers or source.layers, count=count or source.count)
+
+    def _named(self, kind: str, plugins: dict[str, Plugin], label: str) -> Plugin:
+        if label not in plugins:
+            raise ConfigError(f"no {kind} is called {label!r}; {self.name} has: {', '.join(plugins)}")
+        return plugins[label]
 
     def _directions(
         self, label: str, layers: str | None = None, count: int | None = None

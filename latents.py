@@ -89,13 +89,9 @@ def load(source: Path | bytes) -> Saved:
         values,
         domain=_text(arrays, "domain"),
         fingerprint=_text(arrays, "fingerprint"),
-        names=_names(arrays.get("names"), len(values) if values.dim() == 3 else 1),
+        names=_texts(arrays.get("names"), len(values) if values.dim() == 3 else 1),
         decoder=_text(arrays, "decoder"),
-        delta={
-            name.removeprefix(DELTA): _tensor(array)
-            for name, array in arrays.items()
-            if name.startswith(DELTA)
-        },
+        delta={key.removeprefix(DELTA): _tensor(arrays[key]) for key in arrays if key.startswith(DELTA)},
     )
 
 
@@ -107,13 +103,13 @@ def fit(values: Float[Tensor, "..."], layers: int, dim: int) -> Latents:
     shape = tuple(values.shape)
     if shape[-1:] != (dim,) or len(shape) > 3 or 0 in shape:
         raise LatentsError(f"latents of shape {shape} do not fit: this generator reads (n, {layers}, {dim})")
-    if len(shape) == 1 or (len(shape) == 2 and shape[0] != layers):
-        return values.reshape(-1, 1, dim).repeat(1, layers, 1)
-    if len(shape) == 3 and shape[1] == 1:
-        return values.repeat(1, layers, 1)
-    if shape[-2] != layers:  # pyright: ignore[reportGeneralTypeIssues]
-        raise LatentsError(f"latents of shape {shape} have {shape[-2]} layers; this generator has {layers}")  # pyright: ignore[reportGeneralTypeIssues]
-    return values.reshape(-1, layers, dim)
+    single = len(shape) == 2 and shape[0] == layers
+    codes = values if len(shape) == 3 else values.reshape(-1, layers if single else 1, dim)
+    if codes.shape[1] not in (1, layers):
+        raise LatentsError(
+            f"latents of shape {shape} have {codes.shape[1]} layers; this generator has {layers}"
+        )
+    return codes.expand(-1, layers, -1).contiguous()
 
 
 def _bounded(path: Path) -> bytes:
@@ -143,18 +139,15 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 
 def _text(arrays: dict[str, np.ndarray], key: str) -> str:
-    array = arrays.get(key)
-    return "".join(_texts(array, 1)) if array is not None and array.ndim == 0 else ""
+    return "".join(_texts(arrays.get(key), 1))
 
 
-def _names(array: np.ndarray | None, count: int) -> tuple[str, ...]:
-    return () if array is None else _texts(array, count)
-
-
-def _texts(array: np.ndarray, most: int) -> tuple[str, ...]:
+def _texts(array: np.ndarray | None, most: int) -> tuple[str, ...]:
     """The first `most` texts of an array, each cut to what a line can show. Raises LatentsError."""
+    if array is None or array.dtype.kind != "U":
+        return ()
     try:
-        texts = [str(text) for text in array.ravel()[:most]] if array.dtype.kind == "U" else []
+        texts = [str(text) for text in array.ravel()[:most]]
     except ValueError as error:  # numbers that are no characters
         raise LatentsError("its names or its origin are no text") from error
     return tuple(untrusted.printable(text, NAME) for text in texts)

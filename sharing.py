@@ -41,10 +41,6 @@ class ShareError(UserError):
     """A picture that cannot be shared or opened; the message is for the page and names no file."""
 
 
-class ExpiredError(ShareError):
-    """A record whose time is over."""
-
-
 # what a file that anybody may have put there makes a reader raise; RecursionError: JSON in JSON in JSON ...
 DAMAGED = (SafetensorError, OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 
@@ -110,26 +106,22 @@ class ShareStore:
             self._write(self._path(identity), content)
         except OSError as error:
             log.error("sharing failed: %s", error)
-            raise ShareError(
-                "This server cannot store links at the moment. Download the latent instead."
-            ) from error
+            raise ShareError("This server cannot store links now. Download the latent instead.") from error
         return identity, token
 
     def open(self, identity: str) -> Shared:
         """The record with this id. Raises ShareError when there is none (any more) or it is damaged."""
-        return self._read(identity)[0]
+        return self._current(identity)[0]
 
     def delete(self, identity: str, token: str) -> None:
         """Remove the owner's record. Raises ShareError when there is none or the token is another's."""
-        if not secrets.compare_digest(_digest(token), self._read(identity)[1]):
+        if not secrets.compare_digest(_digest(token), self._current(identity)[1]):
             raise ShareError("Only the browser that made this link can delete it.")
         try:
             self._path(identity).unlink(missing_ok=True)
         except OSError as error:
             log.error("deleting a link failed: %s", error.strerror)
-            raise ShareError(
-                "This server cannot delete links at the moment. Please try again later."
-            ) from error
+            raise ShareError("This server cannot delete links now. Please try again later.") from error
 
     def sweep(self) -> int:
         """Delete what has expired, and what a crash left half-written. Returns how many records went.
@@ -148,10 +140,8 @@ class ShareStore:
         """Whether a file of this folder is of no use to anybody; damaged and foreign ones stay."""
         if path.suffix == ".tmp":
             return path.stat().st_mtime < time.time() - HOUR
-        try:
-            self._read(path.stem)
-        except ShareError as error:
-            return isinstance(error, ExpiredError)
+        with suppress(ShareError):
+            return self._read(path.stem)[0].expires <= self.now()
         return False
 
     def _make_room(self, size: int) -> None:
@@ -202,12 +192,19 @@ class ShareStore:
             finally:
                 os.close(folder)
 
+    def _current(self, identity: str) -> tuple[Shared, str]:
+        """As `_read`, but a record whose time is over is gone."""
+        shared, digest = self._read(identity)
+        if shared.expires <= self.now():
+            raise ShareError(GONE)
+        return shared, digest
+
     def _read(self, identity: str) -> tuple[Shared, str]:
         """A record, and the digest of its owner's token. Raises ShareError."""
         path = self._path(identity)
+        if path.is_symlink() or not path.is_file():
+            raise ShareError(GONE)
         try:
-            if path.is_symlink() or not path.is_file():
-                raise ShareError(GONE)
             if path.stat().st_size > self.record_bytes:
                 raise ShareError(BROKEN)
             with safe_open(path, framework="numpy") as file:
@@ -216,14 +213,13 @@ class ShareStore:
                 names = [name for name in file.keys() if name.startswith(DELTA)]  # noqa: SIM118
                 delta = {name.removeprefix(DELTA): file.get_tensor(name) for name in names}
             dates = {name: int(header[name]) for name in ("expires", "created")}
-            if dates["expires"] <= self.now():
-                raise ExpiredError(GONE)
             edit, panel, decoder = dict(header["edit"]), dict(header["panel"]), header.get("decoder", "")
             origin = header["domain"], header["fingerprint"]
-            shared = Shared(*origin, latents, edit, panel, decoder, delta, **dates)
+            return Shared(*origin, latents, edit, panel, decoder, delta, **dates), str(
+                header.get("token", "")
+            )
         except DAMAGED as error:
-            raise error if str(error) == GONE else ShareError(BROKEN) from error
-        return shared, str(header.get("token", ""))
+            raise ShareError(BROKEN) from error
 
 
 def _size(entry: "os.DirEntry[str]") -> int | None:
@@ -242,7 +238,5 @@ def default_directory() -> Path:
     """SHARE_DIR, or a folder among the user's data."""
     if chosen := os.environ.get("SHARE_DIR"):
         return Path(chosen)
-    data = (
-        os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".local" / "share"
-    )
-    return Path(data) / "semantic-sliders" / "shares"
+    data = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share"
+    return Path(data).expanduser() / "semantic-sliders" / "shares"

@@ -16,17 +16,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Error, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120  # seconds
 
-# From a slider's new value until the picture that answers it is decoded; then the next value.
-STEP = """async ([place, value]) => {
+FIND = """
     const image = document.querySelector('#edited img.shown');
     const bar = document.querySelector(`#slider${place} input[type=range]`);
+"""
+# From a slider's new value until the picture that answers it is decoded; then the next value.
+STEP = (
+    f"async ([place, value]) => {{ {FIND}"
+    + """
     const before = image.src;
     const began = performance.now();
     window.sliders.held = true;
@@ -36,11 +41,12 @@ STEP = """async ([place, value]) => {
     await image.decode();
     return performance.now() - began;
 }"""
+)
 
 # A slider dragged at 60 events a second: how many different pictures are shown.
-DRAG = """async ([place, seconds]) => {
-    const image = document.querySelector('#edited img.shown');
-    const bar = document.querySelector(`#slider${place} input[type=range]`);
+DRAG = (
+    f"async ([place, seconds]) => {{ {FIND}"
+    + """
     let shown = 0;
     const watcher = new MutationObserver(() => { shown += 1; });
     watcher.observe(image, {attributes: true, attributeFilter: ['src']});
@@ -55,8 +61,7 @@ DRAG = """async ([place, seconds]) => {
     bar.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));
     return shown / seconds;
 }"""
-
-
+)
 # From now until the first slider has another name, and is painted.
 RENAMED = """async (before) => {
     const label = () => document.querySelector('#slider0 [data-testid=block-info]')?.textContent.trim();
@@ -69,17 +74,9 @@ RENAMED = """async (before) => {
 }"""
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def memory(pid: int) -> float:
     """Resident memory of a process, GB (Linux)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e6
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) / 1e6
 
 
 def steps(page: Page, place: int, count: int) -> list[float]:
@@ -105,18 +102,14 @@ def switches(page: Page, count: int) -> list[float]:
     return times[2:]
 
 
-def measure(
-    page: Page, url: str, process: subprocess.Popen, began: float, count: int
-) -> list[tuple[str, str]]:
-    """Rows of the table, for a server that was started at `began`."""
-    while True:
-        try:
+def measure(page: Page, url: str, process: subprocess.Popen, count: int) -> dict[str, str]:
+    """Rows of the table, for a server that was started just now."""
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() - began < PATIENCE:
+        with suppress(Error):  # nobody listens yet
             page.goto(url)
             break
-        except Exception:
-            if process.poll() is not None or time.monotonic() - began > PATIENCE:
-                raise
-            time.sleep(0.1)
+        time.sleep(0.1)
     page.locator("#upload").wait_for()
     usable = time.monotonic() - began
     page.locator("#edited img.shown[src^='data:']").wait_for()
@@ -126,50 +119,43 @@ def measure(
     page.locator("#slider0").wait_for()
     times = steps(page, 0, count)
     rate = page.evaluate(DRAG, [1, 5])
-    tail = sorted(times)[int(0.9 * len(times))]
-    switched = switches(page, 12)
-    return [
-        ("page usable after `python app.py`", f"{usable:.1f} s"),
-        ("first picture shown", f"{pictured:.1f} s"),
-        ("resident memory, idle after the first picture", f"{idle:.2f} GB"),
-        ("slider to new pixels, median (90 %)", f"{statistics.median(times):.0f} ms ({tail:.0f} ms)"),
-        ("pictures a second while dragging", f"{rate:.1f}"),
-        (
-            "another source of directions, median (most)",
-            f"{statistics.median(switched):.0f} ms ({max(switched):.0f} ms)",
-        ),
-        ("resident memory after dragging", f"{memory(process.pid):.2f} GB"),
-    ]
+    tail, switched = sorted(times)[int(0.9 * len(times))], switches(page, 12)
+    sources = f"{statistics.median(switched):.0f} ms ({max(switched):.0f} ms)"
+    return {
+        "page usable after `python app.py`": f"{usable:.1f} s",
+        "first picture shown": f"{pictured:.1f} s",
+        "resident memory, idle after the first picture": f"{idle:.2f} GB",
+        "slider to new pixels, median (90 %)": f"{statistics.median(times):.0f} ms ({tail:.0f} ms)",
+        "pictures a second while dragging": f"{rate:.1f}",
+        "another source of directions, median (most)": sources,
+        "resident memory after dragging": f"{memory(process.pid):.2f} GB",
+    }
 
 
 def main() -> None:
     """Start a server and a browser, measure, stop both."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--configs", type=Path, default=ROOT / "configs")
     parser.add_argument("--count", type=int, default=40, help="slider values to time")
     chosen = parser.parse_args()
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]  # that nobody listens on
     with tempfile.TemporaryDirectory() as shares, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(PATIENCE * 1000)
         command = [sys.executable, "app.py", "--configs", str(chosen.configs.resolve()), "--port", str(port)]
-        began = time.monotonic()
         process = subprocess.Popen([*command, "--share-dir", shares], cwd=ROOT, stderr=subprocess.DEVNULL)
         try:
-            rows = measure(page, f"http://127.0.0.1:{port}/", process, began, chosen.count)
+            rows = measure(page, f"http://127.0.0.1:{port}/", process, chosen.count)
         finally:
             process.terminate()
             process.wait(timeout=30)
             browser.close()
-    width = max(len(name) for name, _ in rows)
-    lines = [f"| {name:<{width}} | {value:>16} |" for name, value in rows]
-    sys.stdout.write(
-        "\n".join([f"| {'page':<{width}} | {'':>16} |", f"|{'-' * (width + 2)}|{'-' * 17}:|", *lines]) + "\n"
-    )
+    lines = ["| page | |", "|---|---:|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,26 +6,25 @@ a person waits, yields) what changes on the page. Errors are raised; `events` pu
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import gradio as gr
 
 from config import ConfigError
 from ui import views
 from ui.fetching import fetched
-from ui.links import finite
+from ui.links import SEEDS, finite
 from ui.models import Models
 from ui.pictures import status
 from ui.state import Visit
 from ui.widgets import Update
 
-SEEDS = 2**32
 
-
+@dataclass
 class Domain:
     """Choosing a domain, and one of its pictures."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    models: Models
 
     def choose(self, visit: Visit, choice: str) -> Iterator[Update]:
         """Another domain: its settings, and its first sample picture so that there is something to edit.
@@ -53,8 +52,8 @@ class Domain:
             raise
         if visit.choice == choice:
             visit.show(choice, first, self.models.panel(choice))
-            seen = views.work(self.models, visit, f"{editor.domain.title}: ready.")
-            yield {**views.settings(self.models, visit), **seen, "seed": editor.domain.seeds[0]}
+            shown = views.everything(self.models, visit, f"{editor.domain.title}: ready.")
+            yield {**shown, "seed": editor.domain.seeds[0]}
 
     def samples(self, visit: Visit) -> Update:
         """Thumbnails of the domain's sample pictures."""

@@ -1,7 +1,8 @@
 """Links: `?share=ID` names a record of the ShareStore, `?domain=&seed=&edit=` says everything itself."""
 
-import math
 import os
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -12,6 +13,7 @@ from ui.state import Panel
 LONGEST = 6000  # characters of a query; proxies in front of a server often stop at 8 KB
 MOST_EDITS = 64
 SEEDS = 2**32
+WHOLE = re.compile(r"[0-9]{1,10}")
 
 
 class LinkError(UserError):
@@ -43,9 +45,12 @@ def seed_query(link: SeedLink) -> str:
 def parsed(query: str) -> dict[str, list[str]]:
     """The fields of a query string. Raises LinkError for more than any link of ours has."""
     try:
-        return parse_qs(query.removeprefix("?"), max_num_fields=MOST_EDITS + 36)
-    except ValueError as error:
-        raise LinkError("This link is too long to be one of ours.") from error
+        found = parse_qs(query.removeprefix("?"), max_num_fields=MOST_EDITS + 36)
+    except ValueError:
+        found = None
+    if found is None or sum(len(value) for values in found.values() for value in values) > LONGEST:
+        raise LinkError("This link is too long to be one of ours.")
+    return found
 
 
 def read_seed_link(query: Mapping[str, list[str]]) -> SeedLink:
@@ -54,21 +59,16 @@ def read_seed_link(query: Mapping[str, list[str]]) -> SeedLink:
     def one(key: str, default: str) -> str:
         return query.get(key, [default])[0]
 
-    if sum(len(value) for values in query.values() for value in values) > LONGEST:
-        raise LinkError("This link is too long to be one of ours.")
-    edits = query.get("edit", [])
-    if len(edits) > MOST_EDITS:
-        raise LinkError(f"A link can move at most {MOST_EDITS} sliders.")
     edit: dict[str, float] = {}
-    for text in edits:
+    for text in query.get("edit", []):
         name, _, value = text.rpartition("=")
-        edit[name] = _number(value)
         if not name:
             raise LinkError("This link is damaged: an edit in it has no name.")
+        edit[name] = _number(value)
     seed, count = one("seed", "0"), one("count", "10")
-    if not (seed.isdecimal() and seed.isascii() and len(seed) <= 10 and int(seed) < SEEDS):
+    if not WHOLE.fullmatch(seed) or int(seed) >= SEEDS:
         raise LinkError(f"This link is damaged: its seed is not a whole number from 0 to {SEEDS - 1}.")
-    if not (count.isdecimal() and count.isascii() and len(count) <= 3):
+    if not WHOLE.fullmatch(count):
         raise LinkError("This link is damaged: its number of sliders is not a whole number.")
     keep = tuple(sorted(set(query.get("keep", []))))
     panel = Panel(one("source", ""), one("layers", "all"), int(count), keep)
@@ -77,9 +77,8 @@ def read_seed_link(query: Mapping[str, list[str]]) -> SeedLink:
 
 def address(query: str, headers: Mapping[str, str]) -> str:
     """The whole link: this query on the page that the visitor sees."""
-    if host := os.environ.get(
-        "SPACE_HOST"
-    ):  # inside huggingface.co's frame the address bar shows another page
+    # inside huggingface.co's frame the address bar shows another page
+    if host := os.environ.get("SPACE_HOST"):
         return f"https://{host}/{query}"
     page = urlsplit(headers.get("referer", ""))
     if page.scheme in ("http", "https") and page.netloc:
@@ -89,11 +88,9 @@ def address(query: str, headers: Mapping[str, str]) -> str:
 
 def finite(value: object) -> float | None:
     """A number that a browser sent; None for anything else, and for what is not finite."""
-    try:
-        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # an integer with hundreds of digits
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return number if math.isfinite(number) else None
+    return float(value) if abs(value) <= sys.float_info.max else None  # integers may have hundreds of digits
 
 
 def _number(text: str) -> float:

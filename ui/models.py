@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
@@ -29,6 +29,7 @@ except ImportError:
 
 
 Result = TypeVar("Result")
+OWN = Panel()  # all settings of the sliders as the domain says
 LOOK = 0.7  # seconds between two intermediate pictures of an inversion: each costs what a preview costs
 
 
@@ -54,20 +55,16 @@ class Models:
             raise ConfigError(f"there is no .yaml file in {configs}; a domain is one such file")
         self.lock = threading.RLock()  # one computation at a time, whatever the queue lets through
         self.moved = 0.0  # when a slider was moved last, by anyone
-        self._loaded = lru_cache(maxsize=2)(self._load)
+        self._loaded = lru_cache(maxsize=2)(self._load)  # the two last used stay in memory
         self._described = lru_cache(maxsize=None)(self._load)  # never with weights
-        self._shown = lru_cache(maxsize=64)(lambda name, panel: semantics.shown(self.editor(name), panel))
-        self._samples = lru_cache(maxsize=None)(self._sample_pictures)
+        self.editor = self._alone(self._loaded)
+        self.shown = self._alone(lru_cache(maxsize=64)(self._shown))  # asked for at every move
+        self.samples = self._alone(lru_cache(maxsize=None)(self._samples))
         self.detect = self._alone(accelerated(self._detect))
         self.generate = self._alone(accelerated(self._generate))
         self.render = self._alone(accelerated(self._render))
         self.edited = self._alone(accelerated(self._edited))
         self._inverted = accelerated(self._invert)
-
-    def editor(self, name: str) -> Editor:
-        """The editor of a domain; the two last used stay in memory. Raises ConfigError."""
-        with self.lock:
-            return self._loaded(name)
 
     def offered(self) -> list[tuple[str, str]]:
         """The list of domains: title, what choosing it downloads, and its name."""
@@ -78,43 +75,27 @@ class Models:
             listed.append((f"{domain.title} · {first}" if first else domain.title, name))
         return listed
 
-    def shown(self, name: str, panel: Panel) -> list[Shown]:
-        """What the sliders move; remembered, as they ask at every move. Raises ConfigError."""
-        with self.lock:
-            return self._shown(name, panel)
-
-    def samples(self, name: str) -> list[tuple[Image.Image, str]]:
-        """Thumbnails of the domain's sample pictures, made once."""
-        with self.lock:
-            return self._samples(name)
-
-    def panel(
-        self,
-        name: str,
-        source: str | None = None,
-        layers: str | None = None,
-        count: float | None = None,
-        keep: Sequence[str] = (),
-    ) -> Panel:
+    def panel(self, name: str, asked: Panel = OWN) -> Panel:
         """Complete settings of the sliders: what is missing or unknown becomes the domain's own.
 
         Raises ConfigError for layers that do not exist.
         """
         editor = self.editor(name)
-        label = source if source in editor.sources else next(iter(editor.sources))
+        label = asked.source if asked.source in editor.sources else next(iter(editor.sources))
         own = editor.sources[label]
-        panel = Panel(label, (layers or own.layers).strip(), min(max(int(count or own.count), 1), POOL))
+        count = min(max(int(asked.count or own.count), 1), POOL)
+        panel = Panel(label, (asked.layers or own.layers).strip(), count)
         with self.lock:
-            known = semantics.conditions(editor, panel) if keep else []
-        return replace(panel, keep=tuple(sorted(each for each in known if each in keep)))
+            known = semantics.conditions(editor, panel) if asked.keep else []
+        return replace(panel, keep=tuple(sorted(each for each in known if each in asked.keep)))
 
     def invert(self, name: str, crop: Image.Image, inverter: str, steps: int) -> Generator[Step, None, None]:
         """Ever better inversions of a crop; others may compute between two steps."""
         return self.turns(self._inverted(name, crop, inverter, steps))
 
-    def turns(self, steps: Iterator[Any]) -> Generator[Any, None, None]:
+    def turns(self, steps: Generator[Any, None, None]) -> Generator[Any, None, None]:
         """What `steps` gives, each computed in a turn of its own; `steps` is closed at the end."""
-        with closing(steps):  # type: ignore[type-var]
+        with closing(steps):
             while True:
                 with self.lock:
                     step = next(steps, None)
@@ -133,13 +114,20 @@ class Models:
 
         return alone
 
-    def _sample_pictures(self, name: str) -> list[tuple[Image.Image, str]]:
+    def _samples(self, name: str) -> list[tuple[Image.Image, str]]:
+        """Thumbnails of the domain's sample pictures, and their names."""
         seeds = self.domains[name].seeds
-        works = [self.generate(name, seed) for seed in seeds]
-        pictures = [self.render(name, work, preview=True).resize((160, 160)) for work in works]
-        return [(picture, f"Seed {seed}") for picture, seed in zip(pictures, seeds, strict=True)]
+        pictures = [self.render(name, self.generate(name, seed), preview=True) for seed in seeds]
+        return [
+            (image.resize((160, 160)), f"Seed {seed}") for image, seed in zip(pictures, seeds, strict=True)
+        ]
+
+    def _shown(self, name: str, panel: Panel) -> list[Shown]:
+        """What the sliders move. Raises ConfigError."""
+        return semantics.shown(self.editor(name), panel)
 
     def _load(self, name: str) -> Editor:
+        """The editor of a domain. Raises ConfigError."""
         if not name:  # of a visit
             raise ConfigError("This page was open for too long. Please load it again.")
         return Editor.load(name, self.configs)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,22 @@ from PIL import Image
 
 from backends.aligners import AlignmentError
 from backends.photos import PhotoError, read_photo
+from editor import Editor
 from ui import fetching, views
 from ui.domain import chosen
 from ui.models import Models, Step
-from ui.pictures import centre, cropper, drawn, nothing, picture, status
+from ui.pictures import Square, centre, cropper, drawn, nothing, picture, status
 from ui.state import Photo, Visit
 from ui.widgets import ALIGN, BY_HAND, Update
 
 MOST_SUBJECTS = 12  # that one can choose from
 
 
+@dataclass
 class Photograph:
     """Reading, framing, inverting."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    models: Models
 
     def receive(self, visit: Visit, file: dict[str, Any] | None, framing: str) -> Iterator[Update]:
         """An uploaded file, after the weights that finding a face needs.
@@ -47,19 +48,14 @@ class Photograph:
             yield self.detect(visit, content, image, framing)
 
     def detect(self, visit: Visit, content: bytes, image: Image.Image, framing: str) -> Update:
-        """Find what can be edited in a new photograph, and show the crop."""
-        subjects = self.models.detect(visit.domain, image) if framing != BY_HAND else ()
-        visit.photo = Photo(content, subjects, detected=framing != BY_HAND)
-        editor = self.models.editor(visit.domain)
-        crops = [editor.crop(image, subject).resize((128, 128)) for subject in subjects[:MOST_SUBJECTS]]
-        numbered = [(crop, str(number)) for number, crop in enumerate(crops, start=1)]
-        framed = self._frame(visit, visit.photo, image, framing)
-        return {**framed, "faces": gr.Gallery(numbered, visible=True) if len(crops) > 1 else _no_faces()}
+        """A new photograph and its crop; several faces in it can be chosen from."""
+        hidden = gr.Gallery(None, visible=False)
+        return {"faces": hidden, **self._frame(visit, Photo(content), image, framing)}
 
     def pick(self, visit: Visit, index: object) -> Update:
         """Another of several faces."""
         photo = _uploaded(visit)
-        place = chosen(index, len(photo.subjects))
+        place = chosen(index, len(photo.subjects or ()))
         return {**self._frame(visit, photo, photo.image, ALIGN, place), "framing": ALIGN}
 
     def frame(self, visit: Visit, framing: str) -> Update:
@@ -71,26 +67,30 @@ class Photograph:
         if framing == BY_HAND:
             square = photo.square or centre(image)
             return {**self._by_hand(visit, photo, image, square), "crop": cropper(image, square)}
-        if not photo.detected:
-            photo = replace(photo, subjects=self.models.detect(visit.domain, image), detected=True)
-        editor = self.models.editor(visit.domain)
-        subject = editor.domain.subject
-        if index < len(photo.subjects):
-            crop = editor.crop(image, photo.subjects[index])
-            several = len(photo.subjects) > 1
-            text = f"{len(photo.subjects)} found; choose another below. " if several else ""
-            text += f"Press Invert to find this {subject} in the model."
-            return {**self._framed(visit, photo, crop, text), "crop": cropper()}
-        text = (
-            f"No {subject} was found in this photograph. Try a larger, frontal, well-lit one, "
-            "or choose “As it is” to crop it by hand."
-        )
-        return {
-            **self._unedited(visit, replace(photo, crop=None)),
-            "original": nothing(f"No {subject} found"),
-            "status": status(text, "problem"),
-            "crop": cropper(),
-        }
+        editor, found = self.models.editor(visit.domain), Update()
+        if photo.subjects is None:
+            photo = replace(photo, subjects=self.models.detect(visit.domain, image))
+            found["faces"] = self._faces(editor, photo, image)
+        subjects, subject = photo.subjects or (), editor.domain.subject
+        if index < len(subjects):
+            crop = editor.crop(image, subjects[index])
+            text = f"Press Invert to find this {subject} in the model."
+            if len(subjects) > 1:
+                text = f"{len(subjects)} found; choose another below. {text}"
+        else:
+            crop = None
+            text = (
+                f"No {subject} was found in this photograph. Try a larger, frontal, well-lit one, "
+                "or choose “As it is” to crop it by hand."
+            )
+        return {**self._framed(visit, photo, crop, text), **found, "crop": cropper()}
+
+    def _faces(self, editor: Editor, photo: Photo, image: Image.Image) -> Any:
+        subjects = (photo.subjects or ())[:MOST_SUBJECTS]
+        if len(subjects) < 2:
+            return gr.Gallery(None, visible=False)
+        crops = [editor.crop(image, subject).resize((128, 128)) for subject in subjects]
+        return gr.Gallery([(crop, str(place)) for place, crop in enumerate(crops, start=1)], visible=True)
 
     def crop(self, visit: Visit, said: dict[str, Any] | None) -> Update:
         """Another square of the photograph, as the visitor has drawn it."""
@@ -98,29 +98,22 @@ class Photograph:
         image = photo.image
         return self._by_hand(visit, photo, image, drawn(image, (said or {}).get("square")))
 
-    def _by_hand(
-        self, visit: Visit, photo: Photo, image: Image.Image, square: tuple[int, int, int, int]
-    ) -> Update:
+    def _by_hand(self, visit: Visit, photo: Photo, image: Image.Image, square: Square) -> Update:
         editor = self.models.editor(visit.domain)
         text = f"Draw the square around the {editor.domain.subject}, then press Invert."
-        crop = editor.square(image, square)
-        return self._framed(visit, replace(photo, square=square), crop, text)
+        return self._framed(visit, replace(photo, square=square), editor.square(image, square), text)
 
-    def _framed(self, visit: Visit, photo: Photo, crop: Image.Image, text: str) -> Update:
-        """A crop that is ready to be inverted."""
+    def _framed(self, visit: Visit, photo: Photo, crop: Image.Image | None, text: str) -> Update:
+        """A crop that is ready to be inverted, or none."""
+        visit.photo, visit.work = replace(photo, crop=crop), None
         subject = self.models.editor(visit.domain).domain.subject
+        shown = picture(crop, f"The photograph, cropped to the {subject}") if crop else None
         return {
-            **self._unedited(visit, replace(photo, crop=crop)),
-            "original": picture(crop, f"The photograph, cropped to the {subject}"),
-            "status": status(text),
-        }
-
-    def _unedited(self, visit: Visit, photo: Photo) -> Update:
-        visit.photo, visit.work = photo, None
-        return {
+            "original": shown or nothing(f"No {subject} found"),
             "inversion": nothing("Not inverted yet"),
             "edited": nothing("Press Invert"),
-            "invert": gr.Button(interactive=photo.crop is not None),
+            "invert": gr.Button(interactive=crop is not None),
+            "status": status(text, "plain" if crop else "problem"),
         }
 
     # Inversion
@@ -158,15 +151,15 @@ class Photograph:
         except Exception:
             yield views.running(False)
             raise
-        if visit.photo is not photo or step is None:
-            yield views.running(False)
-            return
-        visit.work = step.work
-        ended = "Stopped" if step.done < step.planned else "Inverted"
-        text = f"{ended} after {time.monotonic() - began:.0f} s. Drag a slider to edit."
-        original = picture(photo.crop, "The photograph, cropped")
-        shown = views.work(self.models, visit, text, original)
-        yield {**shown, **views.running(False), "tabs": gr.Tabs(selected="edit")}
+        ended = views.running(False)
+        if visit.photo is photo and step is not None:
+            visit.work = step.work
+            how = "Stopped" if step.done < step.planned else "Inverted"
+            text = f"{how} after {time.monotonic() - began:.0f} s. Drag a slider to edit."
+            original = picture(photo.crop, "The photograph, cropped")
+            ended |= views.work(self.models, visit, text, original)
+            ended["tabs"] = gr.Tabs(selected="edit")
+        yield ended
 
     def stop(self, visit: Visit) -> Update:
         """Ask this visitor's inversion to end after its present step."""
@@ -190,7 +183,3 @@ def _uploaded(visit: Visit) -> Photo:
     if visit.photo is None:
         raise AlignmentError("Upload a photograph first.")
     return visit.photo
-
-
-def _no_faces() -> Any:
-    return gr.Gallery(None, visible=False)

@@ -4,8 +4,8 @@ import base64
 import io
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from backends.decoders import DecoderError, Stored
 from backends.inverters import Inversion
 from backends.weights import WeightsError
 from config import ConfigError
-from editor import Edit
+from editor import Edit, Editor
 from latents import LatentsError
 from sharing import Shared, ShareError, ShareStore
 from ui import views
@@ -39,13 +39,12 @@ RECORD_LINK = (
 )
 
 
+@dataclass
 class Saving:
     """Files, and one ShareStore."""
 
-    def __init__(self, models: Models, store: ShareStore) -> None:
-        self.models = models
-        self.store = store
-        self.domain = Domain(models)
+    models: Models
+    store: ShareStore
 
     # Files
 
@@ -76,14 +75,11 @@ class Saving:
         with self.models.lock:  # what a generator is like may be known only from its weights
             codes = latent_files.fit(saved.values, editor.generator.layers, editor.generator.dim)
             own = saved.fingerprint in ("", editor.generator.fingerprint)
-            values, decoder = (
-                codes[place : place + 1].to(editor.generator.mean()),
-                saved.decoding(editor.generator),
-            )
-        work = Work.of(editor, Inversion(values, decoder))
+            values = codes[place : place + 1].to(editor.generator.mean())
+            work = Work.of(editor, Inversion(values, saved.decoding(editor.generator)))
         visit.show(name, work, self.models.panel(name))
         text = "Latent opened. Drag a slider to edit it." if own else OTHER_MODEL
-        return {**views.settings(self.models, visit), **views.work(self.models, visit, text)}
+        return views.everything(self.models, visit, text)
 
     # Links
 
@@ -91,18 +87,20 @@ class Saving:
         self, visit: Visit, days: float, tokens: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Update:
         """A link to this picture: for a seed all in itself, for a photograph through the store."""
-        work = _present(visit)
+        work, text, update = _present(visit), SEED_LINK, Update()
         if work.seed is not None:
             query = seed_query(SeedLink(visit.domain, work.seed, work.edit, visit.panel))
-            said = status(SEED_LINK, "done")
-            return {**_linked(address(query, headers)), "status": said, "delete": _hidden()}
-        visit.link, token = self.store.add(self._record(visit, work), int(days))
-        known = dict(list((tokens or {}).items())[-MOST_TOKENS + 1 :])
+        else:
+            visit.link, token = self.store.add(self._record(visit, work), int(days))
+            query, text = f"?share={visit.link}", RECORD_LINK.format(int(days))
+            known = dict(list((tokens or {}).items())[-MOST_TOKENS + 1 :])
+            update["tokens"] = {**known, visit.link: token}
         return {
-            **_linked(address(f"?share={visit.link}", headers)),
-            "tokens": {**known, visit.link: token},
-            "status": status(RECORD_LINK.format(int(days)), "done"),
-            "delete": gr.Button(visible=True),
+            **update,
+            "link": gr.Textbox(address(query, headers), visible=True),
+            "copy": gr.Button(visible=True),
+            "delete": gr.Button(visible=work.seed is None),
+            "status": status(text, "done"),
         }
 
     def delete(self, visit: Visit, tokens: Mapping[str, str] | None) -> Update:
@@ -117,15 +115,15 @@ class Saving:
             "tokens": {key: value for key, value in (tokens or {}).items() if key != identity},
             "status": status("The link is deleted. It shows nothing any more, to anyone.", "done"),
             "link": gr.Textbox("", visible=False),
-            "copy": _hidden(),
-            "delete": _hidden(),
+            "copy": gr.Button(visible=False),
+            "delete": gr.Button(visible=False),
         }
 
     # Arriving at the page
 
     def open(self, visit: Visit, query: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
         """What the address asks for (`?share=`, `?seed=`), otherwise the first domain's first sample."""
-        first = next(iter(self.models.domains))
+        first, domain = next(iter(self.models.domains)), Domain(self.models)
         try:
             asked = parsed(query)
             wanted = asked.get("domain", [""])[0]
@@ -135,21 +133,16 @@ class Saving:
             elif "seed" in asked:
                 yield from self._open_seed(visit, read_seed_link(asked))
             else:
-                yield from self.domain.choose(visit, first)
+                yield from domain.choose(visit, first)
         except (ShareError, LinkError, LatentsError, DecoderError, WeightsError) as error:
             if isinstance(error, WeightsError):  # of another domain, or there is nothing to be shown
                 first = next(iter(self.models.domains))
-            for update in self.domain.choose(visit, first):
+            for update in domain.choose(visit, first):
                 yield {**update, "status": status(str(getattr(error, "public", error)), "problem")}
 
     def _open_record(self, visit: Visit, identity: str, tokens: Mapping[str, str] | None) -> Iterator[Update]:
         shared = self.store.open(identity)
-        if shared.domain not in self.models.domains:
-            raise ShareError(
-                f"This picture needs the model “{shared.domain}”, which this server does not have."
-            )
-        editor = self.models.editor(shared.domain)
-        yield from fetched(editor, editor.generator)
+        editor = yield from self._ready(shared.domain)
         with self.models.lock:  # what a generator is like may be known only from its weights
             if shared.latents.shape[1:] != (editor.generator.layers, editor.generator.dim):
                 raise ShareError("This picture was made with another model, which this server no longer has.")
@@ -165,20 +158,25 @@ class Saving:
         yield {**update, "delete": gr.Button(visible=identity in (tokens or {}))}
 
     def _open_seed(self, visit: Visit, link: SeedLink) -> Iterator[Update]:
-        if link.domain not in self.models.domains:
-            raise LinkError(f"This link needs the model “{link.domain}”, which this server does not have.")
-        editor = self.models.editor(link.domain)
-        yield from fetched(editor, editor.generator)
+        yield from self._ready(link.domain)
         work = replace(self.models.generate(link.domain, link.seed), edit=link.edit)
         text = f"A shared picture, number {link.seed}. Its sliders are yours to move."
         yield {**self._opened(visit, link.domain, work, link.panel, [], text), "seed": link.seed}
+
+    def _ready(self, domain: str) -> Generator[Update, None, Editor]:
+        """The editor of a link's domain, after its weights have come."""
+        if domain not in self.models.domains:
+            raise LinkError(f"This link needs the model “{domain}”, which this server does not have.")
+        editor = self.models.editor(domain)
+        yield from fetched(editor, editor.generator)
+        return editor
 
     def _opened(
         self, visit: Visit, domain: str, work: Work, panel: Panel, remarks: list[str], text: str
     ) -> Update:
         panel, edit, lost = self._usable(domain, panel, work.edit)
         visit.show(domain, replace(work, edit=edit), panel)
-        update: Update = {**views.settings(self.models, visit), **views.work(self.models, visit, text)}
+        update = views.everything(self.models, visit, text)
         if remarks := remarks + lost:
             update["status"] = status(" ".join(remarks), "problem")
         return {**update, "tabs": gr.Tabs(selected="edit")}
@@ -187,7 +185,7 @@ class Saving:
         """What of a link this server can still show, within the sliders' ranges; and what it cannot."""
         remarks: list[str] = []
         try:
-            panel = self.models.panel(domain, asked.source, asked.layers, asked.count, asked.keep)
+            panel = self.models.panel(domain, asked)
             self.models.shown(domain, panel)
         except ConfigError:
             panel = self.models.panel(domain)
@@ -230,10 +228,6 @@ def _present(visit: Visit) -> Work:
     return visit.work
 
 
-def _linked(link: str) -> Update:
-    return {"link": gr.Textbox(link, visible=True), "copy": gr.Button(visible=True)}
-
-
 def _panel(stored: Mapping[str, Any]) -> Panel:
     count = stored.get("count")
     return Panel(
@@ -242,7 +236,3 @@ def _panel(stored: Mapping[str, Any]) -> Panel:
         count if isinstance(count, int) else 10,
         tuple(name for name in str(stored.get("keep", "")).split(", ") if name),
     )
-
-
-def _hidden() -> Any:
-    return gr.Button(visible=False)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -22,11 +22,11 @@ QUIET_SECONDS = 1.5  # without a moved slider, after which thumbnails may be dra
 MESSAGE_SECONDS = 3.0  # between two messages with a longer sheet of thumbnails
 
 
+@dataclass
 class Sliders:
     """Editing along the directions of a domain."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    models: Models
 
     def drag(self, visit: Visit, said: Any) -> Update:
         """The picture for what a browser `said` of its sliders; smaller and sooner while one is held.
@@ -57,7 +57,7 @@ class Sliders:
 
     def arrange(self, visit: Visit, source: str, layers: str, count: float) -> Update:
         """Other directions on the sliders. The picture stays: sliders that are not shown still apply."""
-        panel = self.models.panel(visit.domain, source, layers, count, visit.panel.keep)
+        panel = self.models.panel(visit.domain, Panel(source, layers, int(count or 0), visit.panel.keep))
         names = {each.identity for each in self.models.shown(visit.domain, panel)}
         visit.panel = panel
         hidden = [name for name in (visit.work.edit if visit.work else {}) if name not in names]
@@ -71,7 +71,7 @@ class Sliders:
     def keep(self, visit: Visit, names: Sequence[str]) -> Update:
         """Other attributes are to stay: the same sliders at the same values, along other paths."""
         before = visit.panel
-        after = self.models.panel(visit.domain, before.source, before.layers, before.count, names)
+        after = self.models.panel(visit.domain, replace(before, keep=tuple(names)))
         self.models.shown(visit.domain, after)  # what cannot be kept is an error before anything changes
         text = "Nothing is kept."
         if after.keep:
@@ -103,7 +103,7 @@ class Sliders:
         wanted = max(each.row for each in self.models.shown(domain, panel)) + 1
         sheet = thumbnails.sheet(editor, panel)
         if sheet.rows >= wanted:
-            if _drawn(said) < wanted:  # otherwise the sliders came with it
+            if not isinstance(said, dict) or said.get("drawn") != sheet.rows:  # or the sliders came with it
                 yield views.illustrated(sheet)
             return
         told, image = time.monotonic(), None
@@ -140,12 +140,6 @@ def _read(said: object) -> tuple[dict[str, float], bool]:
     if None in numbers.values():
         raise ConfigError("The value of a slider must be a number.")
     return {name: number for name, number in numbers.items() if number is not None}, moves.get("held") is True
-
-
-def _drawn(said: object) -> int:
-    """How many thumbnails the browser says that it has."""
-    rows = said.get("drawn") if isinstance(said, dict) else 0
-    return rows if isinstance(rows, int) else 0
 
 
 def _within(listed: Sequence[Shown], values: Mapping[str, float]) -> tuple[dict[str, float], str]:

@@ -25,8 +25,8 @@ class Panel:
     """Which directions the sliders show."""
 
     source: str = ""  # label of a direction source; empty = the domain's first
-    layers: str = "all"  # layers of W+, as `parse_layers` reads them
-    count: int = 10
+    layers: str = ""  # layers of W+, as `parse_layers` reads them; empty = as the source says
+    count: int = 0  # of sliders; 0 = as the source says
     keep: tuple[str, ...] = ()  # attributes that no slider but their own may change, sorted
 
 
@@ -35,8 +35,7 @@ class Photo:
     """A photograph, what was found in it and the crop that will be inverted."""
 
     content: bytes  # the file as it came: a tenth of the picture in memory, or a ten-thousandth
-    subjects: tuple[Subject, ...] = ()
-    detected: bool = True  # whether anybody has looked for subjects
+    subjects: tuple[Subject, ...] | None = None  # None: nobody has looked for any
     square: tuple[int, int, int, int] | None = None  # drawn by the visitor: left, top, right, bottom
     crop: Image.Image | None = None  # None until one is chosen
 
@@ -106,21 +105,19 @@ class Visit:
         self.stop.set()
 
 
+@dataclass(eq=False)
 class Visits:
-    """By Gradio's session: the last `most` windows, `life` seconds of a photograph and its picture without
-    anything done, and `room` bytes for photographs, of which the oldest go first."""
+    """By Gradio's session; what was not used for longest goes first."""
 
-    def __init__(
-        self,
-        most: int = 1000,
-        life: float = HOUR,
-        room: int = 1_000_000_000,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.most, self.life, self.room, self.now = most, life, room, now
+    most: int = 1000  # windows
+    life: float = HOUR  # seconds of a photograph and its picture without anything done
+    room: int = 1_000_000_000  # bytes for photographs
+    now: Callable[[], float] = time.monotonic  # replaced in tests
+
+    def __post_init__(self) -> None:
         self._visits: OrderedDict[str, Visit] = OrderedDict()  # the last that did something comes last
         self._lock = threading.Lock()
-        self._looked = now()
+        self._looked = self.now()
 
     def __len__(self) -> int:
         return len(self._visits)

@@ -7,7 +7,7 @@ generator and settings of the source, as names are; those of the project's own d
 import base64
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,7 +72,7 @@ def _url(content: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(content).decode()
 
 
-def drawn(editor: Editor, panel: Panel) -> Iterator[Image.Image]:
+def drawn(editor: Editor, panel: Panel) -> Generator[Image.Image, None, None]:
     """The sheet, one row longer each time. To be run in the editor's turn: each step renders two pictures."""
     everything = sorted(semantics.shown(editor, panel), key=lambda each: each.row)
     image = Image.new("RGB", (2 * SIZE, SIZE * len(everything)))

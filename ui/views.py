@@ -35,6 +35,11 @@ def work(models: Models, visit: Visit, message: str, original: Picture | None = 
     }
 
 
+def everything(models: Models, visit: Visit, message: str) -> Update:
+    """All of a page whose visit has just been shown another domain, or another picture of it."""
+    return {**settings(models, visit), **work(models, visit, message)}
+
+
 def edited(models: Models, domain: str, work: Work, preview: bool = False) -> Picture:
     """The picture after the edit."""
     moved = ", ".join(f"{name} {value:+.1f}" for name, value in work.edit.items())

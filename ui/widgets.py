@@ -49,16 +49,13 @@ class Widgets:
 
     def __init__(self, domains: list[tuple[str, str]]) -> None:
         # The secret only keeps the tokens out of plain sight in this browser's own storage.
-        self.tokens = gr.BrowserState(
-            {}, storage_key="semantic-sliders-links", secret="semantic-sliders"
-        )  # id of a link -> what deletes it
+        # Id of a link -> what deletes it.
+        self.tokens = gr.BrowserState({}, storage_key="semantic-sliders-links", secret="semantic-sliders")
         # What a script says when a request is sent: a widget that is shown would be told of every event.
         self.said = gr.JSON(visible=False)
         with gr.Row(elem_id="header"):
             gr.HTML("<h1>Semantic Sliders</h1>", elem_id="title", apply_default_css=False)
-            self.domain = gr.Dropdown(
-                domains, value=domains[0][1], label="Model", show_label=False, container=False
-            )
+            self.domain = gr.Dropdown(domains, label="Model", show_label=False, container=False)
         with gr.Row(elem_id="main"):
             with gr.Column(elem_id="stage"):
                 self._stage()
@@ -116,9 +113,7 @@ class Widgets:
         """Tab: the sliders."""
         with gr.Row(elem_id="which"):
             self.source = gr.Dropdown([], label="Directions", min_width=120)
-            self.layers = gr.Dropdown(
-                ["all"], value="all", label="Layers", allow_custom_value=True, min_width=120
-            )
+            self.layers = gr.Dropdown(["all"], label="Layers", allow_custom_value=True, min_width=120)
         with gr.Accordion("What to keep, how many sliders", open=False, elem_id="more"):
             self.count = gr.Slider(1, POOL, 10, step=1, label="How many", buttons=[])
             self.keep = gr.CheckboxGroup(
@@ -146,20 +141,11 @@ class Widgets:
         self.open = gr.UploadButton("Open .npz or .npy", file_types=[".npz", ".npy"])
 
 
-def _html(
-    behaviour: str, value: object, title: str = "", template: str | None = None, **properties: Any
-) -> Any:
+def _html(behaviour: str, value: object, title: str = "", template: str = "", **properties: Any) -> Any:
     """A widget of our own: `assets/behaviour.js` over the HTML of the same name, or of `template`."""
     html = (ASSETS / f"{template or behaviour}.html").read_text().replace("TITLE", title)
-    script, classes = (ASSETS / f"{behaviour}.js").read_text(), "figure" if title else None
-    return gr.HTML(
-        value,
-        html_template=html,
-        js_on_load=script,
-        apply_default_css=False,
-        elem_classes=classes,
-        **properties,
-    )
+    properties |= {"js_on_load": (ASSETS / f"{behaviour}.js").read_text(), "apply_default_css": False}
+    return gr.HTML(value, html_template=html, elem_classes="figure" if title else None, **properties)
 
 
 def _thumbnails(columns: int, **properties: Any) -> Any:

@@ -48,3 +48,8 @@ def test_a_face_hides_the_cropper(page, visit, photo):
     aligned = page.photograph.frame(visit, "align")  # looked for only now
     assert not aligned["crop"]["src"]
     assert len(visit.photo.subjects) == 1
+    assert not aligned["faces"].visible
+    page.models.editor("toy").aligner = Heads(heads=3)
+    uploaded(page, visit, photo, "hand")
+    assert page.photograph.frame(visit, "align")["faces"].visible  # there is another one to choose
+    assert "faces" not in page.photograph.frame(visit, "align")

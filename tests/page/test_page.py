@@ -18,7 +18,7 @@ from sharing import ShareError, ShareStore
 from ui import events, photograph
 from ui.links import LinkError
 from ui.page import Page
-from ui.state import AWAY, Photo, Visit, Visits
+from ui.state import AWAY, Panel, Photo, Visit, Visits
 from ui.views import presets
 from ui.widgets import Update
 
@@ -142,7 +142,7 @@ def test_nothing_to_edit_is_said(page, visit):
 
 
 def test_two_visitors_do_not_see_each_other(page):
-    first, second = (Visit("toy", "toy", page.models.panel("toy", count=6)) for _ in range(2))
+    first, second = (Visit("toy", "toy", page.models.panel("toy", Panel(count=6))) for _ in range(2))
     started(page, first, 1), started(page, second, 2)
     first_moved = moved(page, first, 2.0)
     assert second.work.edit == {}
