@@ -34,14 +34,14 @@ def main() -> None:
     editor = Editor.load(sys.argv[1] if len(sys.argv) > 1 else "faces")
     generator = editor.generator
     generator.mean()  # loads the weights
-    once = fastest(lambda: statistics(generator), forget)
+    once = fastest(lambda: statistics(generator), lambda: forget(generator))
     sys.stdout.write(f"latent statistics, once per generator: {1000 * once:.0f} ms\n")
     for label in editor.sources:
         for layers in ("all", "coarse"):
             source = editor.source(label, layers)
 
             def start() -> None:
-                forget()
+                forget(generator)
                 statistics(generator)
 
             first = fastest(lambda source=source: source.directions(generator), start)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -41,6 +42,7 @@ class StyleSpace(DirectionSource):
     channels: dict[str, str] = field(default_factory=dict)  # name -> "layer:channel"; "layer:-channel": less
     ridge: float = 1e-4  # of the mean variance of a layer's channels
     limit: float = 6.0  # slider ends, for files that do not say
+    unit: ClassVar[str] = "channel"
 
     def directions(self, generator: Generator) -> list[Direction]:
         """Those on the chosen layers, in the file's order."""
@@ -106,10 +108,7 @@ def parse(text: str) -> Channel:
 @by_file
 def read(path: Path) -> dict[str, Channel]:
     """The channels of a file. Raises ConfigError."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name}: not a file of channels: {error}") from error
+    content = json.loads(path.read_text())
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-        raise ConfigError(f"{path.name}: expected names with layer and channel each")
+        raise ValueError("expected names with layer and channel each")
     return {name: checked(Channel, entry, f"{path.name}: {name}") for name, entry in content.items()}

@@ -2,7 +2,6 @@
 
 `load`, `store`, `add`, ... work on a vector register; `make_tile` makes the inner kernel of a matrix product.
 Arrays are flat float32, addressed by offset; nothing checks bounds. The width follows the processor.
-(numba's cache on disk looks at the file of the calling function only: after a change here, touch that file.)
 """
 
 import platform
