@@ -8,6 +8,7 @@ e4e's heads add to the first one's vector, while pSp's are independent, is not: 
 """
 
 import math
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
@@ -67,19 +68,13 @@ class Equalized(nn.Linear):
         return F.linear(x, self.weight / math.sqrt(self.in_features), self.bias)
 
 
-class Head(nn.Module):
+def head(inputs: int, dim: int, halvings: int) -> nn.Module:
     """map2style: a map, halved until one pixel is left, to one style vector."""
-
-    def __init__(self, inputs: int, dim: int, halvings: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for i in range(halvings):
-            layers += [nn.Conv2d(dim if i else inputs, dim, 3, 2, 1), nn.LeakyReLU(SLOPE)]
-        self.convs = nn.Sequential(*layers)
-        self.linear = Equalized(dim, dim)
-
-    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n dim"]:
-        return self.linear(self.convs(x).flatten(1))
+    layers: list[nn.Module] = []
+    for i in range(halvings):
+        layers += [nn.Conv2d(dim if i else inputs, dim, 3, 2, 1), nn.LeakyReLU(SLOPE)]
+    convs = nn.Sequential(*layers, nn.Flatten())
+    return nn.Sequential(OrderedDict(convs=convs, linear=Equalized(dim, dim)))
 
 
 class Trunk(Shaped):
@@ -116,7 +111,7 @@ class PyramidEncoder(Trunk):
         self.rows = len(series(state, "styles.{}.linear.weight"))
         halvings = [len(series(state, f"styles.{i}.convs.{{}}.weight", step=2)) for i in range(self.rows)]
         self.sides = [1 << count for count in halvings]  # of the map that each head reads
-        self.styles = nn.ModuleList(Head(self.widths[4], self.dim, count) for count in halvings)
+        self.styles = nn.ModuleList(head(self.widths[4], self.dim, count) for count in halvings)
         if max(self.sides) > 16:
             self.latlayer1 = nn.Conv2d(self.widths[3], self.widths[4], 1)
             self.latlayer2 = nn.Conv2d(self.widths[2], self.widths[4], 1)
