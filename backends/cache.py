@@ -2,8 +2,8 @@
 
 It is `~/.cache/semantic-sliders`, or the folder that SEMANTIC_SLIDERS_CACHE names, and may be deleted at any
 time, filled by hand, or be read-only once it is filled. `<entry>/<file>` are published files,
-`<entry>/state.*` their conversion, `downloads/` whole archives; `.partial/` and `.lock` belong to the process
-that writes.
+`<entry>/state.*` their conversion, `downloads/` whole archives; `directions/` is what was measured and
+`kernels/` what was compiled here; `.partial/` and `.lock` belong to the process that writes.
 """
 
 import logging

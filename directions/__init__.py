@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -63,6 +64,7 @@ class DirectionSource(ABC):
 
     layers: str = "all"  # those of W+ that are analysed and edited: "all", "coarse", "0-2,5"
     count: int = 10  # how many directions at most
+    unit: ClassVar[str] = "latents"  # whose standard deviation a strength of 1 is
 
     def chosen(self, generator: Generator) -> list[int]:
         """Indices of `layers`. Raises ConfigError."""

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import tempfile
-import weakref
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -17,47 +16,52 @@ from torch import Tensor
 
 from backends import cache
 from backends.generators import Generator
+from backends.untrusted import printable
 from config import ConfigError, resolve
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Measure = Callable[..., dict[str, Tensor]]
-_kept: list[dict[int, Any]] = []  # of every remembered function
+REMEMBERED = "_remembered"  # attribute of a generator: function -> arguments -> result
+FAILURES = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Keeps the results of `function(generator, *hashable)` while that very generator object lives.
-
-    Generators are mutable dataclasses, hence not hashable, and `lru_cache` would keep their weights alive.
-    """
-    kept: dict[int, dict[tuple[Any, ...], Result]] = {}
-    _kept.append(kept)
+    """Keeps the results of `function(generator, *hashable)` with that generator, until its weights change."""
 
     @wraps(function)
     def wrapper(generator: Generator, *arguments: Any) -> Result:
-        if id(generator) not in kept:
-            kept[id(generator)] = {}
-            weakref.finalize(generator, kept.pop, id(generator), None)
-        results = kept[id(generator)]
-        if arguments not in results:
-            results[arguments] = function(generator, *arguments)
-        return results[arguments]
+        results = vars(generator).setdefault(REMEMBERED, {}).setdefault(wrapper, {})
+        key = (generator.fingerprint, *arguments)
+        if key not in results:
+            if any(fingerprint != key[0] for fingerprint, *_ in results):
+                results.clear()
+            results[key] = function(generator, *arguments)
+        return results[key]
 
     return wrapper
 
 
-def forget() -> None:
+def forget(generator: Generator) -> None:
     """Drops all remembered results, for measurements."""
-    for kept in _kept:
-        kept.clear()
+    vars(generator).pop(REMEMBERED, None)
 
 
 def by_file(reader: Callable[[Path], Result]) -> Callable[[str], Result]:
     """`reader` for the file that a setting names, which is read again when it has changed.
 
-    Raises ConfigError when there is no such file.
+    Raises ConfigError when there is no such file, or `reader` cannot make sense of it.
     """
-    kept = lru_cache(maxsize=8)(lambda path, changed: reader(path))
+
+    @lru_cache(maxsize=8)
+    def kept(path: Path, changed: int) -> Result:
+        try:
+            return reader(path)
+        except ConfigError:
+            raise
+        except FAILURES as error:
+            reason = printable(str(error).removeprefix(f"{path.name}: ").partition("\n")[0], 300)
+            raise ConfigError(f"{path.name}: not a file of directions: {reason}") from error
 
     @wraps(reader)
     def wrapper(file: str) -> Result:

@@ -36,27 +36,19 @@ def read(file: str, generator: Generator) -> Components:
 
 @by_file
 def _read(path: Path) -> Components:
-    try:
-        content = _arrays(path)
-    except (ValueError, OSError) as error:
-        reason = str(error).removeprefix(f"{path.name}: ")
-        raise ConfigError(f"{path.name}: not a file of directions: {reason}") from error
+    content = _arrays(path)
     name = next((name for name in ("comp", "lat_comp", "eigvec") if name in content), None)
     if name is None:
-        raise ConfigError(
-            f"{path.name}: holds none of comp (e4e), lat_comp (GANSpace) and eigvec (rosinality)"
-        )
+        raise ValueError("it holds none of comp (e4e), lat_comp (GANSpace) and eigvec (rosinality)")
     vectors = content[name].T if name == "eigvec" else content[name]
     if vectors.dim() == 3 and vectors.shape[1] == 1:
         vectors = vectors[:, 0]
     if vectors.dim() != 2 or not vectors.numel() or not vectors.isfinite().all():
         shape = tuple(content[name].shape)
-        raise ConfigError(
-            f"{path.name}: {name} has shape {shape}; finite (k, dim) or (k, 1, dim) is expected"
-        )
+        raise ValueError(f"{name} has shape {shape}; finite (k, dim) or (k, 1, dim) is expected")
     lengths = vectors.norm(dim=1, keepdim=True)
     if not (lengths > 0).all():
-        raise ConfigError(f"{path.name}: {name} has a direction of length zero")
+        raise ValueError(f"{name} has a direction of length zero")
     stds = content.get("std", content.get("lat_stdev"))
     notes = [f"of {path.name}"] * len(vectors)
     if stds is not None and stds.shape == (len(vectors),):

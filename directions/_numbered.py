@@ -72,7 +72,7 @@ class Numbered(DirectionSource):
         chosen = parse_layers(layers, generator.layers, generator.size)
         vector = on_layers(components.vectors[i], chosen, generator.layers)
         length = spread(generator, vector)
-        text = ", ".join(filter(None, (components.notes[i], note(length))))
+        text = note(length, components.notes[i])
         if not components.bends:
             return Direction.linear(self.named(number), length * vector, -self.limit, self.limit, text)
         step = partial(_step, components.bends[i], chosen, length)

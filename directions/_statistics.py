@@ -57,9 +57,9 @@ def spread(generator: Generator, vector: Float[Tensor, "layers dim"]) -> float:
     return statistics(generator).spread(vector)
 
 
-def note(length: float) -> str:
-    """What the page says of the length of one unit of strength."""
-    return f"1 = {length:.2f} in latent units"
+def note(length: float, *others: str) -> str:
+    """What the page says of a direction: `others`, and the length of one unit of strength."""
+    return ", ".join(filter(None, (*others, f"1 = {length:.2f} in latent units")))
 
 
 @remembered

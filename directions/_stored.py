@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,9 +28,10 @@ from backends.checkpoints.formats import tensor as tensor_of
 from backends.checkpoints.objects import Array
 from backends.generators import Generator
 from backends.layer_map import LAYER_MAPS
-from backends.untrusted import array, header, printable
-from config import ConfigError, resolve
+from backends.untrusted import array, header
+from config import ConfigError
 from directions import parse_layers
+from directions._cache import by_file
 from directions._statistics import mapped
 
 LIMIT = 64 << 20  # bytes of a file; published directions take at most a few hundred kilobytes
@@ -89,20 +90,17 @@ def read(file: str) -> dict[str, Stored]:
 
     `file` is relative to the project's folder unless absolute.
     """
-    path = resolve(file)
+    return dict(_read(file))
+
+
+@by_file
+def _read(path: Path) -> dict[str, Stored]:
     readers = {".safetensors": _safetensors, ".npy": _npy, ".pt": _pt, ".pth": _pt}
     if path.suffix not in readers:
-        raise ConfigError(f"{path.name}: cannot read directions from it; use one of {', '.join(readers)}")
-    if not path.is_file():
-        raise ConfigError(f"{path.name}: there is no such file of directions")
+        raise ValueError(f"use one of {', '.join(readers)}")
     if path.stat().st_size > LIMIT:
-        raise ConfigError(f"{path.name}: larger than {LIMIT >> 20} MB, so not a file of directions")
-    try:
-        return readers[path.suffix](path)
-    # RecursionError: JSON that is nested too deeply
-    except (ValueError, TypeError, AttributeError, OSError, RecursionError, SafetensorError) as error:
-        reason = printable(str(error).removeprefix(f"{path.name}: ").partition("\n")[0], 300)
-        raise ConfigError(f"{path.name}: not a file of directions: {reason}") from error
+        raise ValueError(f"it has more than {LIMIT >> 20} MB")
+    return readers[path.suffix](path)
 
 
 def write(file: Path, directions: Mapping[str, Stored]) -> None:

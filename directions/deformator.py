@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from backends.generators import Generator
 from config import ConfigError
 from directions._cache import by_file
 from directions._numbered import Components, Numbered
+
+_read = by_file(load_file)
 
 
 @dataclass
@@ -35,11 +35,3 @@ class Deformator(Numbered):
         if known is not None:
             notes = [f"accuracy {share:.0%}" for share in known.tolist()]
         return Components(torch.nn.functional.normalize(vectors.float(), dim=1), notes)
-
-
-@by_file
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path.name}: not a file of directions") from error

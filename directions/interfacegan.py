@@ -38,21 +38,6 @@ class InterFaceGAN(DirectionSource):
         """The direction of an attribute, also beyond `count` or with its own "| keep". Raises ConfigError."""
         attribute, conditions = split_conditions(name)
         keep = [other for other in conditions or self.keep if other != attribute]
-        return self._direction(generator, name, attribute, keep)
-
-    def stored(self) -> dict[str, Stored]:
-        """The boundaries of all files by name. Raises ConfigError."""
-        found = read(self.file) if self.file else {}
-        for name, file in self.files.items():
-            directions = read(file)
-            if len(directions) != 1:
-                raise ConfigError(f"{name}: its file holds several directions; give it as `file:` instead")
-            [found[name]] = directions.values()
-        if not found:
-            raise ConfigError("InterFaceGAN needs `file:` (several boundaries) or `files:` (name: file)")
-        return found
-
-    def _direction(self, generator: Generator, name: str, attribute: str, keep: list[str]) -> Direction:
         stored = self.stored()
         for wanted in (attribute, *keep):
             if wanted not in stored:
@@ -68,10 +53,22 @@ class InterFaceGAN(DirectionSource):
         chosen = boundary.chosen(self.layers, generator)
         vector = on_layers(vector[chosen].float(), chosen, generator.layers)
         length = spread(generator, vector)
-        notes = [boundary.note, f"accuracy {boundary.accuracy:.0%}" if boundary.accuracy else ""]
-        notes += [f"keeps {', '.join(keep)}" if keep else "", note(length)]
-        limit, said = boundary.limit or self.limit, ", ".join(filter(None, notes))
-        return Direction.linear(name, length * vector, -limit, limit, said, conditions=tuple(stored))
+        accuracy = f"accuracy {boundary.accuracy:.0%}" if boundary.accuracy else ""
+        text = note(length, boundary.note, accuracy, f"keeps {', '.join(keep)}" if keep else "")
+        limit = boundary.limit or self.limit
+        return Direction.linear(name, length * vector, -limit, limit, text, conditions=tuple(stored))
+
+    def stored(self) -> dict[str, Stored]:
+        """The boundaries of all files by name. Raises ConfigError."""
+        found = read(self.file) if self.file else {}
+        for name, file in self.files.items():
+            directions = read(file)
+            if len(directions) != 1:
+                raise ConfigError(f"{name}: its file holds several directions; give it as `file:` instead")
+            [found[name]] = directions.values()
+        if not found:
+            raise ConfigError("InterFaceGAN needs `file:` (several boundaries) or `files:` (name: file)")
+        return found
 
 
 def conditional(

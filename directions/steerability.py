@@ -54,11 +54,11 @@ class Steerability(DirectionSource):
             vector = read(self.file)[name].layered(generator, name).float()[chosen]
         else:
             vector, share = self._solved(generator, tuple(chosen), name)
-            text = f"{100 * share:.0f} % of the change, "
+            text = f"{100 * share:.0f} % of the change"
         vector = on_layers(vector, chosen, generator.layers)
         length = spread(generator, vector)
         vector = length * vector / vector.norm(dim=1).max()
-        return Direction.linear(name, vector, -self.limit, self.limit, text + note(length))
+        return Direction.linear(name, vector, -self.limit, self.limit, note(length, text))
 
     @torch.no_grad()
     def _solved(

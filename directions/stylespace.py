@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -41,26 +42,16 @@ class StyleSpace(DirectionSource):
     channels: dict[str, str] = field(default_factory=dict)  # name -> "layer:channel"; "layer:-channel": less
     ridge: float = 1e-4  # of the mean variance of a layer's channels
     limit: float = 6.0  # slider ends, for files that do not say
+    unit: ClassVar[str] = "channel"
 
     def directions(self, generator: Generator) -> list[Direction]:
         """Those on the chosen layers, in the file's order."""
         chosen = self.chosen(generator)
         known = [name for name, channel in self.known().items() if channel.layer in chosen]
-        return [self._direction(generator, name) for name in known[: self.count]]
+        return [self.find(generator, name) for name in known[: self.count]]
 
     def find(self, generator: Generator, name: str) -> Direction:
         """A named channel, or any other as "3:120". Raises ConfigError."""
-        return self._direction(generator, name)
-
-    def known(self) -> dict[str, Channel]:
-        """The named channels. Raises ConfigError."""
-        found = dict(read(self.file)) if self.file else {}
-        found |= {name: parse(text) for name, text in self.channels.items()}
-        if not found:
-            raise ConfigError("StyleSpace needs `file:`, or `channels:` (name: layer:channel)")
-        return found
-
-    def _direction(self, generator: Generator, name: str) -> Direction:
         known = self.known()
         if name not in known and ":" not in name:
             raise unknown(name, known)
@@ -69,10 +60,17 @@ class StyleSpace(DirectionSource):
         if layer >= generator.layers or number >= len(generator.affines()[layer]):
             raise ConfigError(f"{name}: the generator has no channel {number} in layer {layer}")
         vector = channel.sign * moves(generator, layer, self.ridge)[number]
-        text = f"channel {number} of layer {layer}, {note(float(vector.norm()))}"
-        text = f"{channel.note}, {text}" if channel.note else text
+        text = note(float(vector.norm()), channel.note, f"channel {number} of layer {layer}")
         limit = channel.limit or self.limit
         return Direction.linear(name, on_layers(vector, [layer], generator.layers), -limit, limit, text)
+
+    def known(self) -> dict[str, Channel]:
+        """The named channels. Raises ConfigError."""
+        found = dict(read(self.file)) if self.file else {}
+        found |= {name: parse(text) for name, text in self.channels.items()}
+        if not found:
+            raise ConfigError("StyleSpace needs `file:`, or `channels:` (name: layer:channel)")
+        return found
 
 
 @remembered
@@ -106,10 +104,7 @@ def parse(text: str) -> Channel:
 @by_file
 def read(path: Path) -> dict[str, Channel]:
     """The channels of a file. Raises ConfigError."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name}: not a file of channels: {error}") from error
+    content = json.loads(path.read_text())
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-        raise ConfigError(f"{path.name}: expected names with layer and channel each")
+        raise ValueError("expected names with layer and channel each")
     return {name: checked(Channel, entry, f"{path.name}: {name}") for name, entry in content.items()}

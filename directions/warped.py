@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -41,10 +40,7 @@ class Warped(Numbered):
 
 @by_file
 def _read(path: Path) -> "Warps":
-    try:
-        return Warps.load(load_file(path))
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise ConfigError(f"{path.name}: not a file of warps") from error
+    return Warps.load(load_file(path))
 
 
 class Warps(nn.Module):

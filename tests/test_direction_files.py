@@ -8,10 +8,9 @@ import torch
 
 from backends.generators.toy import Toy
 from config import ConfigError
-from directions._latentclr import read
 from directions._statistics import spread
 from directions.ganspace import GANSpace
-from directions.latentclr import LatentCLR
+from directions.latentclr import LatentCLR, read
 from directions.sefa import SeFa
 
 DIM, COUNT = 16, 5  # of the toy generator's latents; directions in a file

@@ -1,27 +1,23 @@
 """Every direction source on the toy generator, and SeFa against an independent factorization."""
 
 import math
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from examples import settings
 
 from backends.generators.toy import Toy
 from config import ConfigError, checked
 from directions import Direction, DirectionSource, parse_layers
 from directions._cache import remembered
 from directions._statistics import spread, statistics
-from directions._stored import Stored, write
 from directions.ganspace import GANSpace
 from directions.jacobian import Jacobian
 from directions.sefa import SeFa
-from directions.stylespace import StyleSpace
-from directions.warped import Warps
 from plugins import find, names
-
-OTHER_UNITS = (StyleSpace,)  # sources whose strengths do not count standard deviations of the latents
 
 
 @pytest.fixture(autouse=True)
@@ -35,34 +31,14 @@ def toy() -> Toy:
     return Toy()
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory, toy) -> dict[str, dict]:
-    """Settings of the sources that need some."""
-    file = tmp_path_factory.mktemp("boundaries") / "toy.safetensors"
-    vectors = torch.eye(toy.dim)
-    write(file, {name: Stored(vectors[i : i + 1]) for i, name in enumerate(("smile", "age", "gender"))})
-    model = file.with_name("model.pt")
-    torch.save({"model": {"params": torch.eye(toy.dim)}}, model)
-    deformator, warps = file.with_name("deformator.safetensors"), file.with_name("warps.safetensors")
-    save_file({"params": torch.eye(toy.dim)}, deformator)
-    save_file(Warps(6, 2, torch.eye(toy.dim), torch.zeros(toy.dim)).state_dict(), warps)
-    return {
-        "interfacegan": {"file": str(file)},
-        "latentclr": {"file": str(model)},
-        "deformator": {"file": str(deformator)},
-        "warped": {"file": str(warps)},
-        "stylespace": {"channels": {f"channel {i}": f"{i}:{i}" for i in range(toy.layers)}},
-    }
-
-
 def vector(direction: Direction, generator: Toy) -> torch.Tensor:
     """What one unit adds to the mean, (layers, dim)."""
     return direction.step(generator.mean())[0]
 
 
 @pytest.fixture(params=names(DirectionSource))
-def source(request, settings) -> DirectionSource:
-    return checked(find(DirectionSource, request.param), settings.get(request.param, {}))
+def source(request, toy, tmp_path) -> DirectionSource:
+    return checked(find(DirectionSource, request.param), settings("directions", request.param, tmp_path, toy))
 
 
 def test_names_are_unique_and_do_not_depend_on_the_count(source, toy):
@@ -83,8 +59,8 @@ def test_ranges_hold_zero_and_are_finite(source, toy):
 
 def test_one_unit_is_one_standard_deviation_of_the_latents(source, toy):
     """Measured on other samples than the statistics were taken from."""
-    if type(source) in OTHER_UNITS:
-        pytest.skip("its unit is another, which its own tests check")
+    if source.unit != "latents":
+        pytest.skip(f"its unit is a {source.unit}, which its own tests check")
     latents = toy.sample(list(range(5000, 7000)), truncation=1.0)[:, 0]
     for direction in source.directions(toy):
         move = vector(direction, toy)[0]
@@ -92,13 +68,11 @@ def test_one_unit_is_one_standard_deviation_of_the_latents(source, toy):
 
 
 def test_only_the_chosen_layers_move(source, toy):
-    if type(source) is StyleSpace:
-        pytest.skip("each of its directions moves one layer")
     source = type(source)(**{**vars(source), "layers": "1,3-4"})
-    for direction in source.directions(toy):
-        rows = vector(direction, toy)
-        assert (rows[[1, 3, 4]].norm(dim=1) > 0).all()
-        assert not rows[[0, 2, 5]].any()
+    moved = torch.stack([vector(direction, toy).any(1) for direction in source.directions(toy)])
+    assert moved.any(0).tolist() == [False, True, False, True, True, False]
+    if source.unit == "latents":  # others may move one layer each
+        assert moved[:, [1, 3, 4]].all()
 
 
 def test_find_gives_what_directions_lists(source, toy):
@@ -338,10 +312,19 @@ def test_results_are_kept_for_one_generator_and_forgotten_with_it():
 
     first, second = Toy(), Toy()
     assert [work(first, 1), work(first, 1), work(first, 2), work(second, 1)] == [1, 1, 2, 3]
-    kept = work.__closure__
-    assert kept is not None
-    del first, second
-    assert not any(cell.cell_contents for cell in kept if isinstance(cell.cell_contents, dict))
+    kept = weakref.ref(first)
+    del first
+    assert kept() is None
+
+
+def test_what_is_measured_of_a_tuned_copy_follows_its_weights(toy):
+    tuned, source = toy.tunable(), SeFa(gain=1.0)
+    before = source.factors(tuned)[0]
+    assert torch.equal(before, source.factors(toy)[0])
+    with torch.no_grad():
+        tuned.parameters()["affines"][:, :, 0] *= 3  # in place, as optimisers do
+    assert not torch.allclose(source.factors(tuned)[0], before)
+    assert torch.equal(source.factors(toy)[0], before)
 
 
 def test_no_file_of_the_folder_names_a_machine():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from backends import Cut
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
 from backends.networks.linear_encoder import LinearEncoder, small
@@ -63,10 +64,10 @@ def test_it_draws_what_the_encoder_read_before_training(
 
 def test_the_convolutions_see_it(network: CompactStyleGAN) -> None:
     latents = torch.randn(2, network.layers, 512)
-    before = network.features(latents, LAID)
+    before = network.cut(latents, 3 * LAID).maps
     assert network.layout is not None
     network.layout.middle.data[:100] += 1
-    assert not torch.allclose(before, network.features(latents, LAID))
+    assert not torch.allclose(before, network.cut(latents, 3 * LAID).maps)
 
 
 def test_the_first_row_sets_it(network: CompactStyleGAN) -> None:
@@ -76,7 +77,9 @@ def test_the_first_row_sets_it(network: CompactStyleGAN) -> None:
     other[:, 1:] = torch.randn(1, network.layers - 1, 512)
     assert network.layout is not None
     difference = network.synthesize(latents) - network.synthesize(other)
-    assert torch.allclose(difference, network.details(latents) - network.details(other), atol=1e-4)
+    last = network.layers - 1
+    details = [network.resume(Cut(last, network.cut(each, last).maps), each) for each in (latents, other)]
+    assert torch.allclose(difference, details[0] - details[1], atol=1e-4)
 
 
 def test_it_is_kept_in_files_and_when_a_network_grows(network: CompactStyleGAN, tmp_path: Path) -> None:

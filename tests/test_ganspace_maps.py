@@ -5,8 +5,7 @@ import torch
 
 from backends.generators.toy import Toy
 from config import ConfigError
-from directions._maps import IncrementalPCA, map_components, regression
-from directions.ganspace import GANSpace
+from directions.ganspace import GANSpace, IncrementalPCA, map_components, regression
 
 TOY = Toy(size=8)
 

@@ -4,52 +4,18 @@ import copy
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from synthetic_checkpoints import nvidia, stylegan1
+from examples import settings
 
 from backends import Cut
 from backends.generators import Generator
-from backends.generators.mobilestylegan import MobileStyleGAN
-from backends.networks.compact_stylegan import CompactStyleGAN
-from backends.networks.mobilestylegan import MobileStyleGAN as MobileNetwork
 from plugins import build, names
-
-
-class SmallMobile(MobileStyleGAN):
-    """The plugin on a network of 128 pixels, whose last blocks are wide enough for the kernels."""
-
-    _published, cut_layer = "0" * 64, 9
-
-    def __init__(self) -> None:
-        super().__init__(size=128, layers=14, dim=16)
-        self.__dict__["_network"] = filled(MobileNetwork((32, 32, 64, 64, 32), dim=16))
-
-
-def filled(network: torch.nn.Module) -> torch.nn.Module:
-    """All weights random, so that none is without effect."""
-    source = torch.Generator().manual_seed(0)
-    for value in network.state_dict().values():
-        value.add_(0.3 * torch.randn(value.shape, generator=source))
-    return network.requires_grad_(False).eval()
 
 
 @pytest.fixture(scope="module", params=names(Generator))
 def generator(request, tmp_path_factory) -> Generator:
     """Each plugin with small random weights; shared, so not to be changed."""
-    if request.param == "mobilestylegan":
-        return SmallMobile()
-    file, settings = tmp_path_factory.mktemp("weights") / "weights.pt", {}
-    if request.param == "compact":
-        file = file.with_suffix(".safetensors")
-        network = CompactStyleGAN((16, 16, 16, 16), dim=16, skip=True, layout=4)
-        save_file(dict(filled(network).state_dict()), file)
-        settings = {"size": network.size, "dim": 16}
-    elif request.param == "stylegan2":
-        torch.save(nvidia([16, 16, 32, 32, 32], 16), file)
-    elif request.param == "stylegan1":
-        torch.save(stylegan1([6, 6, 6, 4], 16, "genforce"), file)
-    settings |= {"weights": str(file)} if request.param != "toy" else {}
-    return build(Generator, {"name": request.param, **settings})
+    own = settings("generators", request.param, tmp_path_factory.mktemp("weights"))
+    return build(Generator, {"name": request.param, **own})
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from backends.checkpoints import CheckpointError
 from backends.generators.stylegan1 import StyleGAN1
 from backends.generators.stylegan2 import StyleGAN2
 from backends.kernels import winograd_reference
-from backends.networks import resampling, stylegan2_fast
 from backends.networks import stylegan1 as first
+from backends.networks import stylegan2, stylegan2_fast
 from backends.weights import WeightsError
 
 CHANNELS, DIM = [6, 6, 6, 4], 16
@@ -84,7 +84,7 @@ def test_preview_is_half_the_size_of_the_same_picture(two):
     with torch.no_grad():
         last.weight.zero_()
         last.bias.zero_()
-    close(two.render(latents), resampling.upsample(preview))
+    close(two.render(latents), stylegan2.upsample(preview))
 
 
 def test_gradients_reach_latents_and_weights(two):
@@ -149,7 +149,7 @@ def test_upsampling_of_stylegan2_is_zero_insertion_and_the_filter():
     wide = torch.zeros(1, 3, 12, 12)
     wide[:, :, ::2, ::2] = x
     taps = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 16
-    close(resampling.upsample(x), F.conv2d(F.pad(wide, (2, 1, 2, 1)), taps.expand(3, 1, 4, 4), groups=3))
+    close(stylegan2.upsample(x), F.conv2d(F.pad(wide, (2, 1, 2, 1)), taps.expand(3, 1, 4, 4), groups=3))
 
 
 @pytest.mark.parametrize("name", ["one", "two"])

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from backends.kernels import winograd_reference
-from backends.networks import resampling
+from backends.networks import stylegan2
 
 
 def close(a: torch.Tensor, b: torch.Tensor, tolerance: float = 3e-5) -> None:
@@ -53,8 +53,8 @@ def test_winograd_is_the_convolution(side, inputs, outputs):
 
 def test_polyphase_is_upsampling_in_one_convolution():
     x, weight = torch.randn(1, 3, 8, 8), torch.randn(5, 3, 3, 3)
-    y = resampling.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1)
-    kernels = winograd_reference.polyphase(weight, resampling.FILTER)
+    y = stylegan2.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1)
+    kernels = winograd_reference.polyphase(weight, stylegan2.FILTER)
     close(
         F.pixel_shuffle(
             F.conv2d(x, kernels, padding=1).view(4, 5, 8, 8).transpose(0, 1).reshape(1, 20, 8, 8), 2

@@ -47,11 +47,11 @@ def fit(network: CompactStyleGAN, encoder: LinearEncoder, photographs: Images) -
     picture = layout(w)
     network.injection.weight.zero_()
     network.injection.bias.zero_()  # type: ignore[union-attr]
-    spread = network.features(latents, LAID).std()
+    spread = network.cut(latents, 3 * LAID).maps.std()
     weight = torch.randn(network.injection.weight.shape, generator=source)
     network.injection.weight.copy_(weight * SHARE * spread / (picture.std() * weight[0].numel() ** 0.5))
     rest = photographs - enlarged(picture, network.size)
-    fit_head(network.head, network.features(latents, len(network.blocks)), w, haar(rest))
+    fit_head(network.head, network.cut(latents, network.layers - 2).maps, w, haar(rest))
     network.measure_mean()
     left = (network(z) - photographs).square().mean()
     logger.info("eigenpictures: squared error %.3f, with the output layer %.3f", rest.square().mean(), left)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from backends import weights
 from backends.networks.compact_stylegan import BASE, SLOPE, CompactStyleGAN, PointwiseConvolution
+from backends.networks.eigenpictures import enlarged
 from backends.networks.mobilestylegan import Head, Mapping, MobileStyleGAN, Modulation, inverse_haar
 from config import ConfigError
 
@@ -225,13 +226,15 @@ def grown(small: CompactStyleGAN, width: int, dense: bool = False) -> CompactSty
     z = torch.randn(SAMPLES, small.mean.shape[0], generator=torch.Generator().manual_seed(0))
     w = small.mapping(z)
     latents = w[:, None].repeat(1, network.layers, 1)
-    pictures = small.details(w[:, None].repeat(1, small.layers, 1))
-    x = network.features(latents, len(network.blocks) - 1)
+    pictures = small.synthesize(w[:, None].repeat(1, small.layers, 1))
+    if small.layout is not None:  # which the large network adds itself
+        pictures = pictures - enlarged(small.layout(w), small.size)
+    x = network.cut(latents, network.layers - 5).maps
     assert network.base is not None
     fit_layer(network.base, x, haar(pictures))
     wanted = haar(F.interpolate(pictures, scale_factor=2, mode="bicubic"))
     wanted[:, :3] -= 2 * network.composed(network.base(x))
-    fit_head(network.head, network.features(latents, len(network.blocks)), w, wanted)
+    fit_head(network.head, network.cut(latents, network.layers - 2).maps, w, wanted)
     return network
 
 

@@ -8,6 +8,9 @@ import hashlib
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +21,10 @@ from config import ConfigError, UserError
 from plugins import find
 
 Delta = dict[str, Tensor]
+
+
+def _of_base(name: str) -> Any:
+    return property(attrgetter(f"base.{name}"))
 
 
 class DecoderError(UserError):
@@ -41,7 +48,7 @@ class Decoder(Generator, ABC):
         """The name by which `restored` finds the class again."""
         return cls.__module__.rpartition(".")[2]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self.base.fingerprint}\n{self.plugin()}\n".encode())
         for name, tensor in sorted(self.delta.items()):
@@ -49,29 +56,12 @@ class Decoder(Generator, ABC):
             digest.update(f"{name} {values.dtype} {values.shape}\n".encode() + values.tobytes())
         return digest.hexdigest()
 
-    @property
-    def size(self) -> int:
-        return self.base.size
-
-    @property
-    def layers(self) -> int:
-        return self.base.layers
-
-    @property
-    def dim(self) -> int:
-        return self.base.dim
-
-    @property
-    def z_dim(self) -> int:
-        return self.base.z_dim
-
-    @property
-    def cut_layer(self) -> int:
-        return self.base.cut_layer
-
-    @property
-    def truncation(self) -> float:
-        return self.base.truncation
+    size = _of_base("size")
+    layers = _of_base("layers")
+    dim = _of_base("dim")
+    z_dim = _of_base("z_dim")
+    cut_layer = _of_base("cut_layer")
+    truncation = _of_base("truncation")
 
     def mapping(self, z: Float[Tensor, "n z_dim"]) -> Latents:
         return self.base.mapping(z)

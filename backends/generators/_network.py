@@ -3,6 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Cut, Images, Latents, device
+from backends import Cut, Images, Latents, device, weights
 from backends.generators import Generator
 from backends.networks.kept import Kept
 
@@ -106,3 +107,38 @@ class NetworkGenerator(Generator):
             return digest.hexdigest()
 
         return self._hashed.get(parameters.values(), make)
+
+
+@dataclass
+class PublishedGenerator(NetworkGenerator):
+    """A generator whose weights are in a file, and load on first use."""
+
+    weights: str  # entry of backends/weights.yaml, or the path of a file
+    truncation: float = 0.7
+
+    def required(self) -> list[str]:
+        return [] if weights.own(self.weights) else [self.weights]
+
+    @cached_property
+    def _published(self) -> str:
+        return weights.fingerprint(self.weights)
+
+
+class StyleGAN(PublishedGenerator):
+    """Reads checkpoints in any public format, and takes its sizes from them."""
+
+    @property
+    def size(self) -> int:
+        return self._network.size
+
+    @property
+    def layers(self) -> int:
+        return self._network.layers
+
+    @property
+    def dim(self) -> int:
+        return self._network.dim
+
+    @property
+    def z_dim(self) -> int:
+        return self._network.mapping[0].in_features

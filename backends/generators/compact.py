@@ -4,30 +4,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from backends import device, weights
-from backends.generators._network import NetworkGenerator
+from backends.generators._network import PublishedGenerator
 from backends.networks import compact_stylegan
 from backends.networks.compact_stylegan import CompactStyleGAN
 from config import ConfigError
 
 
 @dataclass
-class Compact(NetworkGenerator):
+class Compact(PublishedGenerator):
     """A few million weights, a picture in milliseconds; the widths of the layers are read off the weights."""
 
-    weights: str  # entry of backends/weights.yaml, or a .safetensors file that training wrote
     size: int = 128
-    truncation: float = 0.7
     dim: int = compact_stylegan.DIM
 
     def __post_init__(self) -> None:
         self.layers = compact_stylegan.layers_of(self.size)
-
-    def required(self) -> list[str]:
-        return [self.weights]
-
-    @property
-    def _published(self) -> str:
-        return weights.fingerprint(self.weights)
 
     @cached_property
     def _network(self) -> CompactStyleGAN:

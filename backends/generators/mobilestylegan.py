@@ -1,43 +1,37 @@
 """MobileStyleGAN (Belousov, 2021): 1024-pixel faces distilled from StyleGAN2 FFHQ, on its W space."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from backends import Images, Latents, device, weights
-from backends.generators._network import NetworkGenerator
+from backends.generators._network import PublishedGenerator
 from backends.networks.mobilestylegan import MobileStyleGAN as Network
-from backends.networks.mobilestylegan import Synthesis
+from backends.networks.mobilestylegan import Synthesis, channels_of
 from backends.networks.mobilestylegan_fast import FastSynthesis
 
 
 @dataclass
-class MobileStyleGAN(NetworkGenerator):
+class MobileStyleGAN(PublishedGenerator):
     """Runs on a processor: 8 million weights, 7 billion multiplications a picture."""
 
     weights: str = "mobilestylegan_ffhq"  # entry of backends/weights.yaml
     size: int = 1024
     layers: int = 23
     dim: int = 512
-    truncation: float = 0.7
-
-    def required(self) -> list[str]:
-        return [self.weights]
 
     @property
     def cut_layer(self) -> int:
-        """Where maps have 128 pixels: about an eighth of a picture's time, there and back."""
-        return 15
-
-    @property
-    def _published(self) -> str:
-        return weights.fingerprint(self.weights)
+        """Where maps have an eighth of the side: about an eighth of a picture's time, there and back."""
+        return 3 * int(math.log2(self.size / 32))
 
     @cached_property
     def _network(self) -> Network:
-        network = Network()
-        network.load_state_dict(weights.state(self.weights))
+        state = weights.state(self.weights)
+        network = Network(channels_of(state, "synthesis."), self.dim)
+        network.load_state_dict(state)
         return network.requires_grad_(False).eval().to(device())
 
     @property

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from backends import device
-from backends.generators._stylegan import StyleGAN
+from backends import device, weights
+from backends.generators._network import StyleGAN
 from backends.networks.stylegan1 import StyleGAN1 as Network
 
 
@@ -14,4 +14,4 @@ class StyleGAN1(StyleGAN):
 
     @cached_property
     def _network(self) -> Network:
-        return Network.load(self._state("generators/stylegan1")).to(device())
+        return Network.load(weights.state(self.weights, "generators/stylegan1")).to(device())

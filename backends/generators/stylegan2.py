@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from backends import device
-from backends.generators._stylegan import StyleGAN
+from backends import device, weights
+from backends.generators._network import StyleGAN
 from backends.networks.stylegan2 import StyleGAN2 as Network
 from backends.networks.stylegan2_fast import FastStyleGAN2
 
@@ -19,7 +19,7 @@ class StyleGAN2(StyleGAN):
 
     @cached_property
     def _network(self) -> Network:
-        return Network.load(self._state("generators/stylegan2")).to(device())
+        return Network.load(weights.state(self.weights, "generators/stylegan2")).to(device())
 
     @cached_property
     def _fast(self) -> FastStyleGAN2:

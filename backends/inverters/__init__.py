@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from backends import Backend, Images, Latents
 from backends.generators import Generator
-from plugins import build
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,11 @@ class Inverter(Backend, ABC):
         """
 
 
-def starting(settings: object) -> Inverter:
-    """The inverter of a setting `start: {name: ..., ...}`. Raises ConfigError."""
-    return build(Inverter, settings, "start")
+def check_least(least: int, settings: object, *names: str) -> None:
+    """Raises ValueError if one of the named settings is smaller."""
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name} must be at least {least}, it is {getattr(settings, name)}")
 
 
 def begun(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import backends
 from backends import Images, Latents, checkpoints, layer_map, weights
 from backends.generators import Generator
-from backends.inverters import Inversion, Inverter
+from backends.inverters import Inversion, Inverter, check_least
 from backends.networks import encoders
 from config import ConfigError
 
@@ -31,8 +31,7 @@ class Encoder(Inverter):
     passes: int = 5  # of an encoder that refines its own result
 
     def __post_init__(self) -> None:
-        if self.passes < 1:
-            raise ValueError(f"passes must be at least 1, it is {self.passes}")
+        check_least(1, self, "passes")
 
     def required(self) -> list[str]:
         return [] if weights.own(self.weights) else [self.weights]

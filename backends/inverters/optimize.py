@@ -11,18 +11,18 @@ from torch import Tensor
 
 from backends import Images, Latents, losses
 from backends.generators import Generator
-from backends.inverters import Inversion, Inverter, begun, starting
+from backends.inverters import Inversion, Inverter, begun, check_least
 from backends.inverters._linear_head import LinearHead
 from backends.inverters._space import Space
 from backends.malloc import kept_heap
+from plugins import build
 
 BETAS = (0.9, 0.99)  # of Adam; a short memory of squares, for short runs
 
 
-def _weights() -> dict[str, float]:
-    """For FFHQ-aligned faces; elsewhere `identity: 0`. More `delta` is easier to edit and less exact, more
-    `prior` closer to the average picture; both are in whitened units."""
-    return {"perceptual": 1.0, "pixel": 8.0, "identity": 1.0, "delta": 0.1, "prior": 0.05}
+# For FFHQ-aligned faces; elsewhere `identity: 0`. More `delta` is easier to edit and less exact, more `prior`
+# closer to the average picture; both are in whitened units.
+WEIGHTS = {"perceptual": 1.0, "pixel": 8.0, "identity": 1.0, "delta": 0.1, "prior": 0.05}
 
 
 @dataclass
@@ -39,28 +39,23 @@ class Optimize(Inverter):
     learning_rate: float = 0.15  # standard deviations of W per step
     layer_rate: float = 1.0  # the same for what single layers add, relative to learning_rate
     warmup: int = 4  # steps until the full learning rate; then a cosine down to a fifth of it
-    losses: dict[str, float] = field(default_factory=_weights)  # terms of backends/losses.py
+    losses: dict[str, float] = field(default_factory=WEIGHTS.copy)  # terms of backends/losses.py
     focus: float = 20.0  # how much more the middle of the picture counts than its edge
     resolution: int = 256  # side at which pictures are compared, pixels
     start: Any = "mean"  # "mean", "random", or an inverter, as in {name: encoder, weights: e4e_ffhq}
     seed: int = 0  # of the first image's random start; the next image has the next seed
 
     def __post_init__(self) -> None:
-        for name in ("steps", "every", "warmup", "resolution"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, it is {getattr(self, name)}")
-        if self.finish < 0:
-            raise ValueError(f"finish must be at least 0, it is {self.finish}")
-        if self.learning_rate <= 0 or self.layer_rate < 0:
-            raise ValueError("learning_rate must be above 0, layer_rate at least 0")
-        if self.focus < 0:
-            raise ValueError(f"focus must be at least 0, it is {self.focus}")
+        check_least(1, self, "steps", "every", "warmup", "resolution")
+        check_least(0, self, "finish", "layer_rate", "focus")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, it is {self.learning_rate}")
         losses.check(self.losses)
         if isinstance(self.start, str) and self.start not in ("mean", "random"):
             raise ValueError(
                 f"start must be mean, random or an inverter, as in {{name: encoder}}; it is {self.start!r}"
             )
-        self._first = None if isinstance(self.start, str) else starting(self.start)
+        self._first = None if isinstance(self.start, str) else build(Inverter, self.start, "start")
 
     def required(self) -> list[str]:
         return [*(self._first.required() if self._first else []), *losses.required(self.losses)]

@@ -15,40 +15,34 @@ from torch import Tensor
 from backends import Images, Latents, losses
 from backends.decoders.tuned import Tuned
 from backends.generators import Generator
-from backends.inverters import Inversion, Inverter, begun, starting
+from backends.inverters import Inversion, Inverter, begun, check_least
 from backends.malloc import kept_heap
+from plugins import build
 
-
-def _optimize() -> dict[str, Any]:
-    return {"name": "optimize"}
-
-
-def _weights() -> dict[str, float]:
-    return {"pixel": 1.0, "perceptual": 1.0}
+WEIGHTS = {"pixel": 1.0, "perceptual": 1.0}
 
 
 @dataclass
 class Pivotal(Inverter):
     """Defaults are the paper's, with our perceptual term in place of LPIPS."""
 
-    start: Any = field(default_factory=_optimize)  # the inverter that finds the pivot
+    start: Any = field(default_factory=lambda: {"name": "optimize"})  # the inverter that finds the pivot
     steps: int = 60  # updates of the weights
     every: int = 10  # steps between intermediate results
     learning_rate: float = 3e-4
-    losses: dict[str, float] = field(default_factory=_weights)  # terms of backends/losses.py
+    losses: dict[str, float] = field(default_factory=WEIGHTS.copy)  # terms of backends/losses.py
     locality: float = 0.1  # weight of the locality regulariser, see `_neighbours`; 0 = without, half the time
     radius: float = 30.0  # distance from the pivot at which pictures shall stay, in units of W (alpha)
     resolution: int = 256  # side at which pictures are compared, pixels
     seed: int = 0  # of the latents that the locality regulariser looks at
 
     def __post_init__(self) -> None:
-        for name in ("steps", "every", "resolution"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, it is {getattr(self, name)}")
-        if self.learning_rate <= 0 or self.locality < 0:
-            raise ValueError("learning_rate must be above 0, locality at least 0")
+        check_least(1, self, "steps", "every", "resolution")
+        check_least(0, self, "locality")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, it is {self.learning_rate}")
         losses.check(self.losses)
-        self._first = starting(self.start)
+        self._first = build(Inverter, self.start, "start")
 
     def required(self) -> list[str]:
         return [*self._first.required(), *losses.required(self.losses)]

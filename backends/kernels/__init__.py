@@ -6,7 +6,8 @@
 | winograd.py | winograd_reference.py | test_winograd.py, test_stylegan.py | StyleGAN2: 0.83 s | 2.9 s |
 
 Two cores of a Xeon at 2.5 GHz with AVX-512; README names the commands that measure it. `*_loops.py` and
-`*_tiles.py` hold what numba compiles, `simd.py` its vector instructions, `threads.py` memory and threads.
+`*_tiles.py` hold what numba compiles, `simd.py` its vector instructions, `threads.py` memory and threads,
+`compiler.py` the place of the machine code.
 A machine without numba, or with another processor than these loops are for, computes the references.
 """
 

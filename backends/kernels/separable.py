@@ -18,14 +18,12 @@ from backends import Images
 from backends.kernels import separable_loops as loops
 from backends.kernels import simd
 from backends.kernels.separable_loops import Convolution, Head
-from backends.kernels.separable_reference import Stages
+from backends.kernels.separable_reference import Plain
 from backends.kernels.threads import Array, Scratch, flat, together
 from backends.networks.mobilestylegan import Block, Synthesis
 
 NOTHING = np.empty(0, np.float32)
-CHUNK = (
-    32  # rows a thread takes at a time, at most: small enough to share evenly, large for few rows done twice
-)
+CHUNK = 32  # rows a thread takes at a time, at most: few enough to share evenly, many as some are done twice
 _scratch = Scratch()
 
 
@@ -71,19 +69,16 @@ class CompiledBlock:
         together(work, range(0, self.size, each))
 
 
-class Compiled(Stages):
+class Compiled(Plain):
     """Stages on the loops; blocks smaller than a tile stay with plain torch."""
 
     def __init__(self, synthesis: Synthesis) -> None:
-        self.synthesis = synthesis
+        super().__init__(synthesis)
         self.plain = [block for block in synthesis.blocks if len(block.conv1.noise) < simd.ROWS]  # tiny ones
         packed = list(synthesis.blocks)[len(self.plain) :]
         self.blocks = [CompiledBlock(block, block is packed[-1]) for block in packed]
         sizes = [block.size**2 * block.outputs for block in self.blocks[:-1]]
         self.outputs, self.aside = ([np.empty(size, np.float32) for size in sizes] for _ in range(2))
-
-    def first(self, w: Float[Tensor, " dim"]) -> Tensor | Array:
-        return self.from_maps(self.synthesis.first(w[None]), 0)
 
     def block(
         self, index: int, x: Tensor | Array, latent: Float[Tensor, "3 dim"], aside: bool = False

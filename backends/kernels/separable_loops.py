@@ -10,15 +10,14 @@ call works on the rows it is given: threads share a block by taking different ro
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
-from numba import njit
 
 from backends.kernels import simd
+from backends.kernels.compiler import compiled
 from backends.kernels.simd import COLUMNS, ROWS, VECTORS, WIDTH, add, fma, load, mul, store, sub, zero
 
 HEAD = max(16, WIDTH)  # outputs of the head, 12 in use
 _tile = simd.make_tile(ROWS, VECTORS, activate=True)
 _head_tile = simd.make_tile(ROWS, HEAD // WIDTH, activate=False)
-compiled = njit(nogil=True, cache=True, fastmath=True, error_model="numpy", boundscheck=False)
 
 
 class Convolution(NamedTuple):

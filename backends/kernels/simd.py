@@ -2,11 +2,10 @@
 
 `load`, `store`, `add`, ... work on a vector register; `make_tile` makes the inner kernel of a matrix product.
 Arrays are flat float32, addressed by offset; nothing checks bounds. The width follows the processor.
-(numba's cache on disk looks at the file of the calling function only: after a change here, touch that file.)
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, no_type_check
 
 from llvmlite import binding, ir
@@ -21,6 +20,7 @@ ROWS, VECTORS = (12, 2) if WIDTH == 16 else (6, 2) if WIDTH == 8 else (6, 4)  # 
 COLUMNS = VECTORS * WIDTH  # of a tile
 SLOPE = 0.2  # of the LeakyReLU that a tile may end with
 
+CONTRACT = ("contract",)  # a product and a sum may become one instruction
 FLOAT, INDEX = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, WIDTH)
 
@@ -63,11 +63,6 @@ def splat(builder: Any, value: Any) -> Any:
     one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
     return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), mask)
-
-
-def leaky(builder: Any, value: Any) -> Any:
-    small = builder.fmul(value, ir.Constant(VECTOR, [SLOPE] * WIDTH))
-    return builder.select(builder.fcmp_ordered(">", value, small), value, small)  # as 0 < SLOPE < 1
 
 
 @intrinsic
@@ -121,6 +116,65 @@ def fma(typingctx, a, b, c):
     return _vector(a, b, c), lambda context, builder, signature, args: _fma(builder, *args)
 
 
+class Vector:
+    """A vector register in LLVM's code, with operators."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def __add__(self, other: "Vector") -> "Vector":
+        return Vector(self.builder, self.builder.fadd(self.value, other.value, flags=CONTRACT))
+
+    def __sub__(self, other: "Vector") -> "Vector":
+        return Vector(self.builder, self.builder.fsub(self.value, other.value, flags=CONTRACT))
+
+    def __mul__(self, other: "Vector") -> "Vector":
+        return Vector(self.builder, self.builder.fmul(self.value, other.value, flags=CONTRACT))
+
+    def __rmul__(self, number: int) -> "Vector":
+        return self * Vector(self.builder, ir.Constant(VECTOR, [float(number)] * WIDTH))
+
+    def leaky(self) -> "Vector":
+        small = self.builder.fmul(self.value, ir.Constant(VECTOR, [SLOPE] * WIDTH))
+        large = self.builder.fcmp_ordered(">", self.value, small)  # as 0 < SLOPE < 1
+        return Vector(self.builder, self.builder.select(large, self.value, small))
+
+
+class Memory:
+    """Arrays of one call, addressed in floats."""
+
+    def __init__(self, context: Any, builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> None:
+        self.builder, self.args = builder, args
+        self.pointers = {
+            i: address(context, builder, kind, args[i], args[i + 1])
+            for i, kind in enumerate(kinds)
+            if isinstance(kind, types.Array)
+        }
+
+    def place(self, array: int, offsets: Sequence[tuple[int, int]], floats: int = 0) -> Any:
+        """Pointer to argument `array` plus times * argument number, for each of `offsets`, plus `floats`."""
+        offset: Any = ir.Constant(INDEX, floats)
+        for argument, factor in offsets:
+            step = self.builder.mul(self.args[argument], ir.Constant(INDEX, factor))
+            offset = self.builder.add(offset, step)
+        return self.builder.gep(self.pointers[array], [offset], source_etype=FLOAT)
+
+    def load(self, array: int, offsets: Sequence[tuple[int, int]] = (), floats: int = 0) -> Vector:
+        return Vector(self.builder, load_vector(self.builder, self.place(array, offsets, floats)))
+
+    def splat(self, array: int, offsets: Sequence[tuple[int, int]], floats: int) -> Vector:
+        number = self.builder.load(self.place(array, offsets, floats), align=4)
+        return Vector(self.builder, splat(self.builder, number))
+
+    def store(self, value: Vector, array: int, offsets: Sequence[tuple[int, int]], floats: int = 0) -> None:
+        store_vector(self.builder, value.value, self.place(array, offsets, floats))
+
+
+def procedure(kinds: Sequence[Any]) -> Any:
+    """The signature of a function of arrays and integers that returns nothing."""
+    return types.void(*(kind if isinstance(kind, types.Array) else types.int64 for kind in kinds))
+
+
 def make_tile(rows: int, vectors: int, activate: bool, add: bool = False) -> Callable[..., None]:
     """A numba function: rows x (vectors * WIDTH) outputs of a matrix product, all of them kept in registers.
 
@@ -135,67 +189,49 @@ def make_tile(rows: int, vectors: int, activate: bool, add: bool = False) -> Cal
     @no_type_check
     def tile(typingctx, a, a0, a_group, groups, b, b0, bias, bias0, noise, noise0, c, c0, c_row, c_group):
         kinds = (a, a0, a_group, groups, b, b0, bias, bias0, noise, noise0, c, c0, c_row, c_group)
-        integers = [kind if isinstance(kind, types.Array) else types.int64 for kind in kinds]
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointers = {i: address(context, builder, kinds[i], args[i], args[i + 1]) for i in (0, 6, 8, 10)}
-            pointers[4] = address(context, builder, b, args[4], args[5])
-            steps = [
-                [
-                    builder.add(_times(builder, args[12], row), _times(builder, args[13], v))
-                    for v in range(vectors)
-                ]
-                for row in range(rows)
-            ]
-            targets = [
-                [builder.gep(pointers[10], [step], source_etype=FLOAT) for step in row] for row in steps
-            ]
+            memory = Memory(context, builder, kinds, args)
+            targets = [[(12, row), (13, v)] for row in range(rows) for v in range(vectors)]
             if add:
-                first = [[load_vector(builder, target) for target in row] for row in targets]
+                first = [memory.load(10, target) for target in targets]
             else:
-                first = _first(builder, pointers[6], pointers[8], rows, vectors, activate)
-            sums = _product(builder, pointers[0], args[2], args[3], pointers[4], first)
-            for value, target in zip(_chained(sums), _chained(targets), strict=True):
-                store_vector(builder, leaky(builder, value) if activate else value, target)
+                first = [memory.load(6, floats=v * WIDTH) for v in range(vectors)] * rows
+            if activate:
+                noisy = [memory.splat(8, (), row) for row in range(rows) for _ in range(vectors)]
+                first = [value + number for value, number in zip(first, noisy, strict=True)]
+            sums = _product(memory, [value.value for value in first], vectors)
+            for value, target in zip(sums, targets, strict=True):
+                vector = Vector(builder, value)
+                memory.store(vector.leaky() if activate else vector, 10, target)
             return context.get_dummy_value()
 
-        return types.void(*integers), code
+        return procedure(kinds), code
 
     return tile
 
 
-def _first(builder: Any, bias: Any, noise: Any, rows: int, vectors: int, activate: bool) -> list[list[Any]]:
-    """What the sums of a tile start from: bias, plus noise if there is any."""
-    start = [load_vector(builder, _step(builder, bias, v * WIDTH)) for v in range(vectors)]
-    if not activate:
-        return [start] * rows
-    splats = [splat(builder, builder.load(_step(builder, noise, row), align=4)) for row in range(rows)]
-    return [[builder.fadd(value, splat) for value in start] for splat in splats]
-
-
-def _product(
-    builder: Any, a: Any, a_group: Any, groups: Any, b: Any, first: list[list[Any]]
-) -> list[list[Any]]:
-    """Adds to `first` the product of all groups: a loop over groups, unrolled over the columns of a group."""
-    rows, vectors = len(first), len(first[0])
+def _product(memory: Memory, first: list[Any], vectors: int) -> list[Any]:
+    """Adds to `first` (row by row) the product of a tile: a loop over groups, unrolled over their columns."""
+    builder, a_group, groups = memory.builder, memory.args[2], memory.args[3]
     before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
     builder.branch(loop)
     builder.position_at_end(loop)
     group = builder.phi(INDEX)
     group.add_incoming(ir.Constant(INDEX, 0), before)
-    phis = [[builder.phi(VECTOR) for _ in range(vectors)] for _ in range(rows)]
-    line = builder.gep(a, [builder.mul(group, a_group)], source_etype=FLOAT)
-    panel = builder.gep(b, [_times(builder, group, WIDTH * WIDTH * vectors)], source_etype=FLOAT)
-    sums = [list(row) for row in phis]
+    phis = [builder.phi(VECTOR) for _ in first]
+    line = builder.gep(memory.pointers[0], [builder.mul(group, a_group)], source_etype=FLOAT)
+    size = ir.Constant(INDEX, WIDTH * WIDTH * vectors)
+    panel = builder.gep(memory.pointers[4], [builder.mul(group, size)], source_etype=FLOAT)
+    sums = list(phis)
     for column in range(WIDTH):
-        weights = [
-            load_vector(builder, _step(builder, panel, (column * vectors + v) * WIDTH))
-            for v in range(vectors)
-        ]
-        for row in range(rows):
+        places = [_step(builder, panel, (column * vectors + v) * WIDTH) for v in range(vectors)]
+        weights = [load_vector(builder, place) for place in places]
+        for row in range(len(first) // vectors):
             value = splat(builder, builder.load(_step(builder, line, row * WIDTH + column), align=4))
-            sums[row] = [_fma(builder, value, weights[v], sums[row][v]) for v in range(vectors)]
-    for phi, start, end in zip(*map(_chained, (phis, first, sums)), strict=True):
+            for i, weight in enumerate(weights, start=row * vectors):
+                sums[i] = _fma(builder, value, weight, sums[i])
+    for phi, start, end in zip(phis, first, sums, strict=True):
         phi.add_incoming(start, before)
         phi.add_incoming(end, loop)
     following = builder.add(group, ir.Constant(INDEX, 1))
@@ -203,14 +239,6 @@ def _product(
     builder.cbranch(builder.icmp_signed("<", following, groups), loop, after)
     builder.position_at_end(after)
     return sums
-
-
-def _chained(lines: list[list[Any]]) -> list[Any]:
-    return [value for line in lines for value in line]
-
-
-def _times(builder: Any, value: Any, number: int) -> Any:
-    return builder.mul(value, ir.Constant(INDEX, number))
 
 
 def _step(builder: Any, pointer: Any, floats: int) -> Any:

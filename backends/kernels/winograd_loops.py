@@ -9,9 +9,9 @@ which are counted along the rows: threads share a picture by taking different on
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
-from numba import njit
 
 from backends.kernels import simd
+from backends.kernels.compiler import compiled
 from backends.kernels.simd import COLUMNS, VECTORS, WIDTH
 from backends.kernels.winograd_tiles import make_tile_in, make_tile_out
 
@@ -24,7 +24,6 @@ _product = simd.make_tile(ROWS, VECTORS, activate=False)
 _product_more = simd.make_tile(ROWS, VECTORS, activate=False, add=True)
 _head_product = simd.make_tile(ROWS, HEAD // WIDTH, activate=False)
 _enter, _near, _apart = make_tile_in(), make_tile_out(1), make_tile_out(2)
-compiled = njit(nogil=True, cache=True, fastmath=True, error_model="numpy", boundscheck=False)
 
 
 class Place(NamedTuple):

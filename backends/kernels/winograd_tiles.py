@@ -7,36 +7,9 @@ channel, 32 registers with AVX-512).
 from collections.abc import Sequence
 from typing import Any, no_type_check
 
-from llvmlite import ir
-from numba import types
 from numba.extending import intrinsic
 
-from backends.kernels import simd
-from backends.kernels.simd import WIDTH
-
-_CONTRACT = ("contract",)  # a product and a sum may become one instruction
-
-
-class Vector:
-    """A vector register in LLVM's code, with operators."""
-
-    def __init__(self, builder: Any, value: Any) -> None:
-        self.builder, self.value = builder, value
-
-    def __add__(self, other: "Vector") -> "Vector":
-        return Vector(self.builder, self.builder.fadd(self.value, other.value, flags=_CONTRACT))
-
-    def __sub__(self, other: "Vector") -> "Vector":
-        return Vector(self.builder, self.builder.fsub(self.value, other.value, flags=_CONTRACT))
-
-    def __mul__(self, other: "Vector") -> "Vector":
-        return Vector(self.builder, self.builder.fmul(self.value, other.value, flags=_CONTRACT))
-
-    def __rmul__(self, number: int) -> "Vector":
-        return self * Vector(self.builder, ir.Constant(simd.VECTOR, [float(number)] * WIDTH))
-
-    def leaky(self) -> "Vector":
-        return Vector(self.builder, simd.leaky(self.builder, self.value))
+from backends.kernels.simd import WIDTH, Memory, Vector, procedure
 
 
 def before(d: Sequence[Vector]) -> list[Vector]:
@@ -52,40 +25,6 @@ def after(m: Sequence[Vector]) -> list[Vector]:
     return [m[0] + a + c, b + 2 * d, a + 4 * c, b + 8 * d + m[5]]
 
 
-class _Memory:
-    """Arrays of one call, addressed in floats."""
-
-    def __init__(self, context: Any, builder: Any, kinds: Sequence[Any], args: Sequence[Any]) -> None:
-        self.builder, self.args = builder, args
-        self.pointers = {
-            i: simd.address(context, builder, kind, args[i], args[i + 1])
-            for i, kind in enumerate(kinds)
-            if isinstance(kind, types.Array)
-        }
-
-    def place(self, array: int, offsets: Sequence[tuple[int, int]], floats: int = 0) -> Any:
-        """Pointer to argument `array` plus times * argument number, for each of `offsets`, plus `floats`."""
-        offset: Any = ir.Constant(simd.INDEX, floats)
-        for argument, factor in offsets:
-            step = self.builder.mul(self.args[argument], ir.Constant(simd.INDEX, factor))
-            offset = self.builder.add(offset, step)
-        return self.builder.gep(self.pointers[array], [offset], source_etype=simd.FLOAT)
-
-    def load(self, array: int, offsets: Sequence[tuple[int, int]] = (), floats: int = 0) -> Vector:
-        return Vector(self.builder, simd.load_vector(self.builder, self.place(array, offsets, floats)))
-
-    def splat(self, array: int, offsets: Sequence[tuple[int, int]], floats: int) -> Vector:
-        number = self.builder.load(self.place(array, offsets, floats), align=4)
-        return Vector(self.builder, simd.splat(self.builder, number))
-
-    def store(self, value: Vector, array: int, offsets: Sequence[tuple[int, int]], floats: int = 0) -> None:
-        simd.store_vector(self.builder, value.value, self.place(array, offsets, floats))
-
-
-def _signature(kinds: Sequence[Any]) -> Any:
-    return types.void(*(kind if isinstance(kind, types.Array) else types.int64 for kind in kinds))
-
-
 def make_tile_in() -> Any:
     """A numba function: `before` in both directions of 6 x 6 pixels, times `scales`.
 
@@ -99,7 +38,7 @@ def make_tile_in() -> Any:
         kinds = (x, x0, x_row, scales, scales0, v, v0, v_step)
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            memory = _Memory(context, builder, kinds, args)
+            memory = Memory(context, builder, kinds, args)
             scale = memory.load(3)
             columns = []
             for column in range(6):
@@ -110,7 +49,7 @@ def make_tile_in() -> Any:
                     memory.store(value, 5, [(7, 6 * row + column)])
             return context.get_dummy_value()
 
-        return _signature(kinds), code
+        return procedure(kinds), code
 
     return tile
 
@@ -129,7 +68,7 @@ def make_tile_out(apart: int) -> Any:
         kinds = (m, m0, m_step, gains, gains0, bias, bias0, noise, noise0, noise_row, out, out0, out_row)
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            memory = _Memory(context, builder, kinds, args)
+            memory = Memory(context, builder, kinds, args)
             gain, constant = memory.load(3), memory.load(5)
             columns = [
                 after([memory.load(0, [(2, 6 * row + column)]) for row in range(6)]) for column in range(6)
@@ -141,6 +80,6 @@ def make_tile_out(apart: int) -> Any:
                     memory.store(y, 10, [(12, apart * row)], apart * column * WIDTH)
             return context.get_dummy_value()
 
-        return _signature(kinds), code
+        return procedure(kinds), code
 
     return tile

@@ -8,6 +8,7 @@ e4e's heads add to the first one's vector, while pSp's are independent, is not: 
 """
 
 import math
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Latents
+from backends.networks.mapping import Shaped, series
 
 UNITS = (3, 4, 14, 3)  # residual units of each stage; the first of a stage halves the picture
 TAPS = {64: 6, 32: 20, 16: 23}  # side of a map, for an input of 256 -> the unit that it leaves
@@ -66,75 +68,53 @@ class Equalized(nn.Linear):
         return F.linear(x, self.weight / math.sqrt(self.in_features), self.bias)
 
 
-class Head(nn.Module):
+def head(inputs: int, dim: int, halvings: int) -> nn.Module:
     """map2style: a map, halved until one pixel is left, to one style vector."""
+    layers: list[nn.Module] = []
+    for i in range(halvings):
+        layers += [nn.Conv2d(dim if i else inputs, dim, 3, 2, 1), nn.LeakyReLU(SLOPE)]
+    convs = nn.Sequential(*layers, nn.Flatten())
+    return nn.Sequential(OrderedDict(convs=convs, linear=Equalized(dim, dim)))
 
-    def __init__(self, inputs: int, dim: int, halvings: int) -> None:
+
+class Trunk(Shaped):
+    """The IR-SE50, of any widths."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for i in range(halvings):
-            layers += [nn.Conv2d(dim if i else inputs, dim, 3, 2, 1), nn.LeakyReLU(SLOPE)]
-        self.convs = nn.Sequential(*layers)
-        self.linear = Equalized(dim, dim)
-
-    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n dim"]:
-        return self.linear(self.convs(x).flatten(1))
-
-
-class PyramidEncoder(nn.Module):
-    """Trunk, feature pyramid, one head per layer; `widths`: channels of the stem and the four stages."""
-
-    def __init__(
-        self, widths: list[int], hidden: list[int], halvings: list[int], dim: int, channels: int, deltas: bool
-    ) -> None:
-        super().__init__()
-        self.deltas, self.channels, self.rows, self.dim = deltas, channels, len(halvings), dim
-        self.sides = [1 << count for count in halvings]  # of the map that each head reads
+        stem = state["input_layer.0.weight"]
+        firsts = [sum(UNITS[:stage]) for stage in range(4)]  # first unit of each stage
+        self.channels = stem.shape[1]
+        self.widths = [len(stem), *(len(state[f"body.{i}.res_layer.1.weight"]) for i in firsts)]
+        hidden = [len(state[f"body.{i}.res_layer.5.fc1.weight"]) for i in firsts]
         self.input_layer = nn.Sequential(
-            nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.PReLU(widths[0]),
+            nn.Conv2d(self.channels, len(stem), 3, 1, 1, bias=False),
+            nn.BatchNorm2d(len(stem)),
+            nn.PReLU(len(stem)),
         )
         units: list[nn.Module] = []
         for stage, count in enumerate(UNITS):
+            inputs, outputs = self.widths[stage : stage + 2]
             for i in range(count):
-                inputs = widths[stage + 1] if i else widths[stage]
-                units.append(Unit(inputs, widths[stage + 1], hidden[stage], 1 if i else 2))
+                units.append(Unit(outputs if i else inputs, outputs, hidden[stage], 1 if i else 2))
         self.body = nn.Sequential(*units)
-        self.styles = nn.ModuleList(Head(widths[4], dim, count) for count in halvings)
+
+
+class PyramidEncoder(Trunk):
+    """Trunk, feature pyramid, one head per layer."""
+
+    deltas = True  # whether heads add to the first one's vector: e4e, not pSp
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        super().__init__(state)
+        self.dim = len(state["styles.0.linear.weight"])
+        self.rows = len(series(state, "styles.{}.linear.weight"))
+        halvings = [len(series(state, f"styles.{i}.convs.{{}}.weight", step=2)) for i in range(self.rows)]
+        self.sides = [1 << count for count in halvings]  # of the map that each head reads
+        self.styles = nn.ModuleList(head(self.widths[4], self.dim, count) for count in halvings)
         if max(self.sides) > 16:
-            self.latlayer1 = nn.Conv2d(widths[3], widths[4], 1)
-            self.latlayer2 = nn.Conv2d(widths[2], widths[4], 1)
-
-    @classmethod
-    def load(cls, state: dict[str, Tensor]) -> "PyramidEncoder":
-        """The encoder with these weights, sizes from their shapes, ready for inference.
-
-        Besides the public keys `deltas` is read, if it is there (otherwise the heads are taken for e4e's).
-        Raises KeyError or RuntimeError when they fit no such encoder.
-        """
-        state = {key: value for key, value in state.items() if key != "latent_avg"}
-        deltas = bool(state.pop("deltas", True))
-        rows = sum(key.startswith("styles.") and key.endswith(".linear.weight") for key in state)
-        halvings = [
-            sum(key.startswith(f"styles.{i}.convs.") and key.endswith(".weight") for key in state)
-            for i in range(rows)
-        ]
-        network = cls.shaped(state, halvings, len(state["styles.0.linear.weight"]), deltas)
-        network.load_state_dict(state, assign=True)
-        return network.requires_grad_(False).eval()
-
-    @classmethod
-    def shaped(
-        cls, state: dict[str, Tensor], halvings: list[int], dim: int, deltas: bool
-    ) -> "PyramidEncoder":
-        """An encoder without numbers, with the trunk that the state has. Raises KeyError."""
-        stem = state["input_layer.0.weight"]
-        firsts = [sum(UNITS[:stage]) for stage in range(4)]  # first unit of each stage
-        widths = [len(stem), *(len(state[f"body.{i}.res_layer.1.weight"]) for i in firsts)]
-        hidden = [len(state[f"body.{i}.res_layer.5.fc1.weight"]) for i in firsts]
-        with torch.device("meta"):  # the numbers come from the file: none are drawn, none copied
-            return cls(widths, hidden, halvings, dim, stem.shape[1], deltas)
+            self.latlayer1 = nn.Conv2d(self.widths[3], self.widths[4], 1)
+            self.latlayer2 = nn.Conv2d(self.widths[2], self.widths[4], 1)
 
     def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
         """W+ (or what has to be added to the average of W) of pictures in [-1, 1]."""
@@ -155,27 +135,15 @@ def _enlarged(x: Float[Tensor, "n channels _ _"], like: Tensor) -> Float[Tensor,
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)
 
 
-class SingleStyleEncoder(nn.Module):
+class SingleStyleEncoder(Trunk):
     """pSp's SingleStyleCodeEncoder: the trunk, its last map averaged, one w for all layers (`rows` = 1)."""
 
     rows = 1
 
-    def __init__(self, pyramid: PyramidEncoder, inputs: int) -> None:
-        """`pyramid`: whose trunk is taken, which ends in `inputs` channels."""
-        super().__init__()
-        self.channels, self.dim = pyramid.channels, pyramid.dim
-        self.input_layer, self.body = pyramid.input_layer, pyramid.body
-        self.linear = Equalized(inputs, pyramid.dim)
-
-    @classmethod
-    def load(cls, state: dict[str, Tensor]) -> "SingleStyleEncoder":
-        """The encoder with these weights; the rest as in `PyramidEncoder.load`."""
-        state = {key: value for key, value in state.items() if key not in ("latent_avg", "deltas")}
-        dim, inputs = state["linear.weight"].shape
-        with torch.device("meta"):
-            network = cls(PyramidEncoder.shaped(state, [0], dim, False), inputs)
-        network.load_state_dict(state, assign=True)
-        return network.requires_grad_(False).eval()
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        super().__init__(state)
+        self.dim, inputs = state["linear.weight"].shape
+        self.linear = Equalized(inputs, self.dim)
 
     def forward(self, x: Float[Tensor, "n channels 256 256"]) -> Latents:
         """W+ of one layer (or what has to be added to the average of W) of pictures in [-1, 1]."""

@@ -5,6 +5,8 @@ convolution in its short cut, and none of the files says more about itself than 
 """
 
 import math
+from collections import OrderedDict
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -12,19 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Latents
+from backends.networks.mapping import SLOPE, Shaped, series
 
-SLOPE = 0.2  # of the leaky ReLU
 
-
-class Norm(nn.Module):
+def norm(channels: int) -> nn.Module:
     """Batch normalisation, one level deeper than usual in the names."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
-        return self.bn(x)
+    return nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(channels)))
 
 
 class Bias(nn.Module):
@@ -38,24 +33,15 @@ class Bias(nn.Module):
         return x + self.bias[:, None, None]
 
 
-class First(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv, self.bn = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), Norm(outputs)
-
-    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs h w"]:
-        return F.leaky_relu(self.bn(self.conv(x)), SLOPE)
-
-
 class Residual(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         hidden = min(inputs, outputs)
         if inputs != outputs:
-            self.conv, self.bn = nn.Conv2d(inputs, outputs, 1, bias=False), Norm(outputs)
+            self.conv, self.bn = nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs)
         self.conv1, self.wscale1 = nn.Conv2d(inputs, hidden, 3, 1, 1, bias=False), Bias(hidden)
         self.conv2, self.wscale2 = nn.Conv2d(hidden, outputs, 3, 1, 1, bias=False), Bias(outputs)
-        self.bn1, self.bn2 = Norm(hidden), Norm(outputs)
+        self.bn1, self.bn2 = norm(hidden), norm(outputs)
         self.projected = inputs != outputs
 
     def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs h w"]:
@@ -67,7 +53,7 @@ class Residual(nn.Module):
 class Last(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.fc, self.bn = nn.Linear(inputs, outputs, bias=False), Norm(outputs)
+        self.fc, self.bn = nn.Linear(inputs, outputs, bias=False), norm(outputs)
 
     def forward(self, x: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n outputs"]:
         # equalised learning rate, in this layer only
@@ -75,31 +61,23 @@ class Last(nn.Module):
         return self.bn(y[:, :, None, None]).flatten(1)
 
 
-class IDInvertEncoder(nn.Module):
+class IDInvertEncoder(Shaped):
     """Blocks 0 ... N - 1 for pictures of 2^N pixels; the last one gives 2 (N - 1) rows."""
 
     channels = 3
 
-    def __init__(self, widths: list[int], dim: int) -> None:
-        """`widths`: channels of the picture and behind each block but the last."""
+    def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        self.last = len(widths) - 1
-        self.rows, self.dim = 2 * self.last, dim
-        self.block0 = First(widths[0], widths[1])
-        for i in range(1, self.last):
-            self.add_module(f"block{i}", Residual(widths[i], widths[i + 1]))
-        self.add_module(f"block{self.last}", Last(16 * widths[-1], self.rows * dim))
-
-    @classmethod
-    def load(cls, state: dict[str, Tensor]) -> "IDInvertEncoder":
-        """The encoder with these weights, ready for inference. Raises KeyError or RuntimeError."""
-        last = max(int(key[5 : key.index(".")]) for key in state if key.startswith("block"))
-        widths = [3, len(state["block0.conv.weight"])]
-        widths += [len(state[f"block{i}.conv2.weight"]) for i in range(1, last)]
-        with torch.device("meta"):
-            network = cls(widths, len(state[f"block{last}.fc.weight"]) // (2 * last))
-        network.load_state_dict(state, assign=True)
-        return network.requires_grad_(False).eval()
+        widths = [len(state["block0.conv.weight"])]
+        widths += [len(state[key]) for key in series(state, "block{}.conv2.weight", start=1)]
+        self.last = len(widths)
+        self.rows, self.dim = 2 * self.last, len(state[f"block{self.last}.fc.weight"]) // (2 * self.last)
+        conv = nn.Conv2d(self.channels, widths[0], 3, 1, 1, bias=False)
+        parts = OrderedDict(conv=conv, bn=norm(widths[0]), activation=nn.LeakyReLU(SLOPE))
+        self.block0 = nn.Sequential(parts)
+        for i, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+            self.add_module(f"block{i}", Residual(inputs, outputs))
+        self.add_module(f"block{self.last}", Last(16 * widths[-1], self.rows * self.dim))
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Latents:
         """W+ of pictures in [-1, 1]."""

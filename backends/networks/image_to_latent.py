@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Latents
+from backends.networks.mapping import Shaped, series
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for pictures in [0, 1]
 
@@ -33,43 +34,27 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(y)) + (self.downsample(x) if self.projected else x))
 
 
-class ImageToLatent(nn.Module):
+class ImageToLatent(Shaped):
     channels = 3
+    rows = 18  # of a 1024-pixel StyleGAN
 
-    def __init__(self, stem: int, stages: list[tuple[int, int, int]], head: tuple[int, int, int], dim: int):
-        """`stages`: units, hidden width and width of each; `head`: widths behind conv2d, dense1, dense2."""
+    def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        self.rows, self.dim = head[2] // dim, dim
-        layers: list[nn.Module] = [nn.Conv2d(3, stem, 7, 2, 3, bias=False), nn.BatchNorm2d(stem), nn.ReLU()]
+        width = len(state["resnet.0.weight"])
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         layers.append(nn.MaxPool2d(3, 2, 1))
-        width = stem
-        for stage, (units, hidden, outputs) in enumerate(stages):
-            first = Bottleneck(width, hidden, outputs, 2 if stage else 1, True)
+        for stage in range(4, 8):
+            units = len(series(state, f"resnet.{stage}.{{}}.conv3.weight"))
+            outputs, hidden = state[f"resnet.{stage}.0.conv3.weight"].shape[:2]
+            first = Bottleneck(width, hidden, outputs, 2 if stage > 4 else 1, True)
             rest = [Bottleneck(outputs, hidden, outputs, 1, False) for _ in range(units - 1)]
             layers.append(nn.Sequential(first, *rest))
             width = outputs
         self.resnet = nn.Sequential(*layers)
-        self.conv2d = nn.Conv2d(width, head[0], 1)
-        self.dense1, self.dense2 = nn.Linear(64 * head[0], head[1]), nn.Linear(head[1], head[2])
-
-    @classmethod
-    def load(cls, state: dict[str, Tensor]) -> "ImageToLatent":
-        """The network with these weights, ready for inference. Raises KeyError or RuntimeError."""
-        stages = []
-        for stage in range(4, 8):
-            units = sum(key.startswith(f"resnet.{stage}.") and key.endswith(".conv3.weight") for key in state)
-            outputs, hidden = state[f"resnet.{stage}.0.conv3.weight"].shape[:2]
-            stages.append((units, hidden, outputs))
         squeezed, hidden, outputs = (len(state[f"{name}.weight"]) for name in ("conv2d", "dense1", "dense2"))
-        with torch.device("meta"):
-            network = cls(
-                len(state["resnet.0.weight"]),
-                stages,
-                (squeezed, hidden, outputs),
-                outputs // 18,  # of a 1024-pixel StyleGAN
-            )
-        network.load_state_dict(state, assign=True)
-        return network.requires_grad_(False).eval()
+        self.dim = outputs // self.rows
+        self.conv2d = nn.Conv2d(width, squeezed, 1)
+        self.dense1, self.dense2 = nn.Linear(64 * squeezed, hidden), nn.Linear(hidden, outputs)
 
     def forward(self, x: Float[Tensor, "n 3 256 256"]) -> Latents:
         """W+ of pictures in [-1, 1] (the network itself expects ImageNet's statistics)."""

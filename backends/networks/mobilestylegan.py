@@ -7,8 +7,10 @@ and noise are constants of the distilled network, so the same latent always give
 
 # torch types every attribute of a module as Tensor | Module:
 # pyright: reportAttributeAccessIssue=false
+# pyright: reportCallIssue=false
 # pyright: reportReturnType=false
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backends import Cut, Images
+from backends.networks.mapping import series
 
 SLOPE = 0.2  # of every LeakyReLU; unlike StyleGAN2 the synthesis network applies no gain after it
 BASE = 4  # side of the constant input, pixels
@@ -83,13 +86,15 @@ class SeparableConvolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Doubles the side: modulated inverse Haar transform, then two separable convolutions. Three rows."""
+    """Doubles the side: modulated inverse Haar transform, then two convolutions. Reads three layers."""
 
-    def __init__(self, inputs: int, outputs: int, size: int, dim: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, size: int, dim: int, convolution: Any = SeparableConvolution
+    ) -> None:
         super().__init__()
         self.up = Modulation(dim, inputs)
-        self.conv1 = SeparableConvolution(inputs // 4, outputs, size, dim)
-        self.conv2 = SeparableConvolution(outputs, outputs, size, dim)
+        self.conv1 = convolution(inputs // 4, outputs, size, dim)
+        self.conv2 = convolution(outputs, outputs, size, dim)
 
     def forward(
         self, x: Float[Tensor, "n inputs half half"], rows: Float[Tensor, "n 3 dim"]
@@ -138,12 +143,21 @@ class Mapping(nn.Module):
 class Synthesis(nn.Module):
     """W+ -> picture. `channels` lists the width at 4, 8, 16, ... pixels; the picture is twice the last."""
 
-    def __init__(self, channels: tuple[int, ...] = CHANNELS, dim: int = 512) -> None:
+    def __init__(
+        self,
+        channels: tuple[int, ...] = CHANNELS,
+        dim: int = 512,
+        block: Callable[[int, int, int, int], Block] = Block,
+        mapping: Mapping | None = None,
+    ) -> None:
+        """`block` makes a block of its inputs, outputs, side and `dim`; `mapping` precedes all in files."""
         super().__init__()
         self.channels = channels
+        if mapping is not None:
+            self.add_module("mapping", mapping)
         self.first = FirstConvolution(channels[0], dim)
         self.blocks = nn.ModuleList(
-            Block(inputs, outputs, BASE * 2 ** (i + 1), dim)
+            block(inputs, outputs, BASE * 2 ** (i + 1), dim)
             for i, (inputs, outputs) in enumerate(pairwise(channels))
         )
         self.head = Head(channels[-1], dim)
@@ -163,31 +177,41 @@ class Synthesis(nn.Module):
 
     def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
         """Feature maps after an upsampling or a convolution; of the last layer the picture's Haar bands."""
-        return self._advanced(Cut(0, self.first(latents[:, 0])), latents, layer)
+        return self.advanced(Cut(0, self.first(latents[:, 0])), latents, layer)
 
     def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
         """The picture behind a cut, or one of half the side, each pixel the mean of four."""
-        bands = self._advanced(cut, latents, self.layers - 1).maps
+        bands = self.advanced(cut, latents, self.layers - 1).maps
         return bands[:, :3] / 2 if preview else inverse_haar(bands)
 
-    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Images:
+    def synthesize(self, latents: Float[Tensor, "n layers dim"]) -> Images:
+        """W+ -> pictures, about [-1, 1]."""
         return self.resume(self.cut(latents, 0), latents)
 
-    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+    def forward(self, latents: Float[Tensor, "n layers dim"]) -> Images:
+        return self.synthesize(latents)
+
+    def advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """`cut`, moved on to `layer`."""
         x = cut.maps
         for row in range(cut.layer + 1, layer + 1):
-            x = after_row(self, x, latents, row)
+            x = self.after_layer(x, latents, row)
         return Cut(layer, x)
 
+    def after_layer(
+        self, x: Float[Tensor, "n inputs _ _"], latents: Float[Tensor, "n layers dim"], layer: int
+    ) -> Float[Tensor, "n outputs _ _"]:
+        """What `layer` (not the first) makes of the maps after the layer before."""
+        if layer == self.layers - 1:
+            return self.head(x, latents[:, layer])
+        block = self.blocks[(layer - 1) // 3]
+        return (block.raised, block.conv1, block.conv2)[(layer - 1) % 3](x, latents[:, layer])
 
-def after_row(
-    network: Any, x: Float[Tensor, "n inputs _ _"], latents: Float[Tensor, "n layers dim"], row: int
-) -> Float[Tensor, "n outputs _ _"]:
-    """What row `row` (not the first) makes of the maps after the row before."""
-    if row == 3 * len(network.blocks) + 1:
-        return network.head(x, latents[:, row])
-    block = network.blocks[(row - 1) // 3]
-    return (block.raised, block.conv1, block.conv2)[(row - 1) % 3](x, latents[:, row])
+
+def channels_of(state: dict[str, Tensor], prefix: str = "") -> tuple[int, ...]:
+    """The widths of the synthesis network whose keys start with `prefix`. Raises KeyError."""
+    keys = [f"{prefix}first.bias", *series(state, prefix + "blocks.{}.conv2.bias")]
+    return tuple(len(state[key]) for key in keys)
 
 
 class MobileStyleGAN(nn.Module):

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Cut, Images, kernels
-from backends.kernels.separable_reference import Plain, Stages
+from backends.kernels.separable_reference import Plain
 from backends.networks.kept import Kept
-from backends.networks.mobilestylegan import Synthesis, after_row
+from backends.networks.mobilestylegan import Synthesis
 
 Latent = Float[Tensor, "layers dim"]
 
@@ -61,7 +61,7 @@ class FastSynthesis:
         """Of the weights as they are now."""
         return self._chain.get(self.synthesis.parameters(), lambda: Chain(self.synthesis, self._stages()))
 
-    def _stages(self) -> Stages:
+    def _stages(self) -> Plain:
         separable = None if self.compiled is False else kernels.compiled("separable")
         if separable and separable.supports(self.synthesis):
             return separable.Compiled(self.synthesis)
@@ -73,12 +73,10 @@ class FastSynthesis:
 class Chain:
     """The stages, and what they last returned. Stage 0 reads layer 0; stage s layers 3s - 2 to 3s."""
 
-    def __init__(self, synthesis: Synthesis, stages: Stages) -> None:
+    def __init__(self, synthesis: Synthesis, stages: Plain) -> None:
         self.synthesis, self.stages = synthesis, stages
         self.last = len(synthesis.blocks) - 1  # stage before the picture
-        self.kept: list[
-            tuple[Tensor, Any]
-        ] = []  # of each stage, the part of the latent that it read, and its output
+        self.kept: list[tuple[Tensor, Any]] = []  # of each stage, what it read of the latent, and its output
 
     def picture(self, latent: Latent, preview: bool) -> Images:
         return self.stages.picture(self._reached(latent, self.last), latent[-4:], preview)
@@ -87,15 +85,15 @@ class Chain:
         """Whole stages, then what is left in plain torch."""
         stage = min(layer // 3, self.last)
         maps = self.stages.to_maps(self._reached(latent, stage), stage)
-        return self._plain(maps, latent, 3 * stage, layer)
+        return self.synthesis.advanced(Cut(3 * stage, maps), latent[None], layer).maps
 
     def resume(self, cut: Cut, latent: Latent, preview: bool) -> Images:
         """The rest of a stage in plain torch, then whole ones."""
         stage = -(-cut.layer // 3)
         if stage > self.last:
             return self.synthesis.resume(cut, latent[None], preview)
-        maps = self._plain(cut.maps.float(), latent, cut.layer, 3 * stage)
-        x = self.stages.from_maps(maps, stage)
+        cut = self.synthesis.advanced(Cut(cut.layer, cut.maps.float()), latent[None], 3 * stage)
+        x = self.stages.from_maps(cut.maps, stage)
         for following in range(stage + 1, self.last + 1):
             x = self.stages.block(following - 1, x, _read(latent, following), aside=True)
         return self.stages.picture(x, latent[-4:], preview)
@@ -107,14 +105,12 @@ class Chain:
             if s < len(self.kept) and torch.equal(self.kept[s][0], read):
                 continue
             del self.kept[s:]  # first, so that a failure leaves nothing wrong behind
-            output = self.stages.block(s - 1, self.kept[-1][1], read) if s else self.stages.first(read[0])
+            if s:
+                output = self.stages.block(s - 1, self.kept[-1][1], read)
+            else:
+                output = self.stages.from_maps(self.synthesis.first(read), 0)
             self.kept.append((read.clone(), output))
         return self.kept[stage][1]
-
-    def _plain(self, maps: Tensor, latent: Latent, begin: int, end: int) -> Tensor:
-        for layer in range(begin + 1, end + 1):
-            maps = after_row(self.synthesis, maps, latent[None], layer)
-        return maps
 
 
 def _read(latent: Latent, stage: int) -> Float[Tensor, "read dim"]:

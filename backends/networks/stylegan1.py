@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Cut, Images
-from backends.networks.mapping import SLOPE, Mapping, series
+from backends.networks.mapping import SLOPE, Mapping, Shaped, series
 
 EPSILON = 1e-8
 
@@ -55,36 +55,25 @@ class Layer(nn.Module):
         return F.conv2d(x, blur, padding=1, groups=x.shape[1])
 
 
-class StyleGAN1(nn.Module):
-    """Weights by shape: build with `StyleGAN1.load(state)`."""
+class StyleGAN1(Shaped):
+    """W+ -> pictures, and the mapping; `StyleGAN1.load(state)` builds it."""
 
-    def __init__(self, mapping: list[tuple[int, int]], dim: int, channels: list[int]) -> None:
-        """`mapping`: (inputs, outputs) per layer; `channels`: width of each layer, two a resolution."""
+    def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = state["mean"].shape[1]
+        channels = [len(state[key]) for key in series(state, "convs.{}.bias")]
         self.layers = len(channels)
         self.size = 2 << (len(channels) // 2)
-        self.mapping = Mapping(*(nn.Linear(*shape) for shape in mapping))
-        self.register_buffer("mean", torch.empty(1, dim))
+        self.mapping = Mapping.shaped(state)
+        self.register_buffer("mean", torch.empty(state["mean"].shape))  # one row, or one per layer
         self.register_buffer("bounded", torch.zeros((), dtype=torch.bool))  # whether a tanh ends it
         self.constant = nn.Parameter(torch.empty(channels[0], 4, 4))
         inputs = [None, *channels]
         self.convs = nn.ModuleList(
-            Layer(dim, inputs[j], outputs, 4 << j // 2, up=j > 0 and j % 2 == 0)
+            Layer(self.dim, inputs[j], outputs, 4 << j // 2, up=j > 0 and j % 2 == 0)
             for j, outputs in enumerate(channels)
         )
         self.rgb = nn.Linear(channels[-1], 3)
-
-    @classmethod
-    def load(cls, state: dict[str, Tensor]) -> "StyleGAN1":
-        """The network of this canonical state: its sizes are the shapes; tensors are used, not copied."""
-        shapes = [state[key].shape for key in series(state, "mapping.{}.weight")]
-        channels = [len(state[key]) for key in series(state, "convs.{}.bias")]
-        with torch.device("meta"):
-            network = cls([(i, o) for o, i in shapes], state["mean"].shape[1], channels)
-        network.mean = state["mean"]  # one row, or one per layer (e4e)
-        network.load_state_dict(state, assign=True)
-        return network.requires_grad_(False).eval()
 
     @property
     def affines(self) -> list[Float[Tensor, "styles dim"]]:

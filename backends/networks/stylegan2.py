@@ -21,11 +21,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Cut, Images
-from backends.networks.mapping import SLOPE, Mapping, series
-from backends.networks.resampling import blur, upsample
+from backends.networks.mapping import SLOPE, Mapping, Shaped, series
 
 GAIN = math.sqrt(2)  # of the leaky ReLU; positive, so that it may be moved in front of it
 EPSILON = 1e-8
+FILTER = [0.25, 0.75, 0.75, 0.25]  # low-pass after zero insertion: 1-3-3-1, times 2 for the inserted zeros
+
+
+def fir(channels: int, like: Tensor) -> Float[Tensor, "channels 1 4 4"]:
+    """FILTER in both directions."""
+    taps = torch.tensor(FILTER, dtype=like.dtype, device=like.device)
+    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    return kernel.contiguous(memory_format=torch.channels_last)
+
+
+def blur(x: Tensor, padding: int) -> Tensor:
+    return F.conv2d(x, fir(x.shape[1], x), padding=padding, groups=x.shape[1])
+
+
+def upsample(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 height width"]:
+    """Twice the side through 1-3-3-1: bilinear, but with zeros outside the picture."""
+    return F.interpolate(F.pad(image, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
 
 
 class StyledConv(nn.Module):
@@ -88,17 +104,17 @@ class ToRGB(nn.Module):
         return F.conv2d(x * self.style(w)[:, :, None, None], self.weight[:, :, None, None], self.bias)
 
 
-class StyleGAN2(nn.Module):
-    """Weights by shape: build with `StyleGAN2.load(state)`."""
+class StyleGAN2(Shaped):
+    """W+ -> pictures, and the mapping; `StyleGAN2.load(state)` builds it."""
 
-    def __init__(self, mapping: list[tuple[int, int]], dim: int, channels: list[int]) -> None:
-        """`mapping`: (inputs, outputs) per layer; `channels`: width of each resolution, 4 x 4 first."""
+    def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = dim = state["mean"].shape[1]
+        channels = [state[key].shape[1] for key in series(state, "rgbs.{}.weight")]
         self.size = 2 << len(channels)
         self.layers = 2 * len(channels)
-        self.mapping = Mapping(*(nn.Linear(*shape) for shape in mapping))
-        self.register_buffer("mean", torch.empty(1, dim))
+        self.mapping = Mapping.shaped(state)
+        self.register_buffer("mean", torch.empty(state["mean"].shape))  # one row, or one per layer (e4e)
         self.constant = nn.Parameter(torch.empty(channels[0], 4, 4))
         self.convs = nn.ModuleList([StyledConv(dim, channels[0], channels[0], 4, up=False)])
         self.rgbs = nn.ModuleList([ToRGB(dim, channels[0])])
@@ -109,18 +125,12 @@ class StyleGAN2(nn.Module):
 
     @classmethod
     def load(cls, state: dict[str, Tensor]) -> "StyleGAN2":
-        """The network of this canonical state: its sizes are the shapes; tensors are used, not copied."""
-        shapes = [state[key].shape for key in series(state, "mapping.{}.weight")]
-        channels = [state[key].shape[1] for key in series(state, "rgbs.{}.weight")]
-        with torch.device("meta"):
-            network = cls([(i, o) for o, i in shapes], state["mean"].shape[1], channels)
-        network.mean = state["mean"]  # one row, or one per layer (e4e)
-        network.load_state_dict(state, assign=True)
+        network = super().load(state)
         for conv in network.convs:  # the memory order that the processor's convolutions want
             weight = conv.weight.data.transpose(0, 1) if conv.up else conv.weight.data
             weight = weight.contiguous(memory_format=torch.channels_last)
             conv.weight.data = weight.transpose(0, 1) if conv.up else weight
-        return network.requires_grad_(False).eval()
+        return network
 
     @property
     def affines(self) -> list[Float[Tensor, "styles dim"]]:

@@ -26,8 +26,7 @@ from backends import Cut, Images, kernels
 from backends.kernels import winograd_reference
 from backends.networks.kept import Kept
 from backends.networks.mapping import SLOPE
-from backends.networks.resampling import FILTER, upsample
-from backends.networks.stylegan2 import GAIN, StyledConv, StyleGAN2
+from backends.networks.stylegan2 import FILTER, GAIN, StyledConv, StyleGAN2, upsample
 
 SIDE = 64  # of the pictures from which on the compiled convolutions are faster than torch's
 
