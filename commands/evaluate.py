@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure all directions of the chosen sources on the same samples."""
+    from config import ConfigError
     from evaluation import directions, settings, sliders
     from evaluation.effects import Measure
 
@@ -51,6 +52,10 @@ def run(options: argparse.Namespace) -> int:
         chosen = directions.sources(editor, evaluation, options.source or ())
         directions.report(editor, evaluation, chosen, options.out, options.count, options.names)
         return 0
+    if not evaluation.sliders:
+        raise ConfigError(
+            f"{editor.name} promises nothing: its evaluation needs `sliders: {{direction: score}}`"
+        )
     listed = directions.promising(editor, evaluation, options.source or (), options.count)
     sliders.write(options.out, sliders.ends(Measure(editor.generator, evaluation), listed))
     return 0

@@ -72,7 +72,11 @@ class DirectionSource(ABC):
 
     @abstractmethod
     def directions(self, generator: Generator) -> list[Direction]:
-        """The directions for this generator, most important first. Names are unique within the source."""
+        """The directions for this generator, most important first. Names are unique within the source.
+
+        Links hold nothing but names: the same settings always give the same directions, and the first ones do
+        not depend on `count`. `directions._statistics.spread` measures the unit of strength.
+        """
 
     def find(self, generator: Generator, name: str) -> Direction:
         """The direction with this name, also one that `directions` lists only under other settings.

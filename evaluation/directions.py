@@ -60,6 +60,8 @@ def report(
     """
     measure = Measure(editor.generator, evaluation)
     columns = [measure.names.index(score) for score in evaluation.words]
+    if wordless := [score for score in measure.names if score not in evaluation.words]:
+        log.warning("scores without `words` name nothing and are only in the CSV: %s", ", ".join(wordless))
     rows: list[Row] = []
     summaries: list[Summary] = []
     for label, source in chosen.items():
