@@ -1,4 +1,4 @@
-"""The layout: principal pictures that a generator draws from the start, and takes into its features."""
+"""Eigenpictures: what a generator draws from the start, and takes into its features."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from backends import Cut
 from backends.networks import compact_stylegan
-from backends.networks.compact_stylegan import LAID, CompactStyleGAN
+from backends.networks.compact_stylegan import LAID, CompactStyleGAN, from_state
 from backends.networks.linear_encoder import LinearEncoder, small
 from training import _eigenpictures as eigenpictures
 from training import _transfer as transfer
@@ -41,7 +41,7 @@ def encoder(photographs: torch.Tensor) -> LinearEncoder:
 @pytest.fixture
 def network(encoder: LinearEncoder, photographs: torch.Tensor) -> CompactStyleGAN:
     torch.manual_seed(0)
-    network = transfer.scratch(CHANNELS, layout=8)
+    network = transfer.scratch(CHANNELS, eigenpictures=8)
     eigenpictures.fit(network, encoder, photographs[:32])
     return network
 
@@ -65,8 +65,8 @@ def test_it_draws_what_the_encoder_read_before_training(
 def test_the_convolutions_see_it(network: CompactStyleGAN) -> None:
     latents = torch.randn(2, network.layers, 512)
     before = network.cut(latents, 3 * LAID).maps
-    assert network.layout is not None
-    network.layout.middle.data[:100] += 1
+    assert network.eigenpictures is not None
+    network.eigenpictures.middle.data[:100] += 1
     assert not torch.allclose(before, network.cut(latents, 3 * LAID).maps)
 
 
@@ -75,7 +75,7 @@ def test_the_first_row_sets_it(network: CompactStyleGAN) -> None:
     latents = torch.randn(1, network.layers, 512)
     other = latents.clone()
     other[:, 1:] = torch.randn(1, network.layers - 1, 512)
-    assert network.layout is not None
+    assert network.eigenpictures is not None
     difference = network.synthesize(latents) - network.synthesize(other)
     last = network.layers - 1
     details = [network.resume(Cut(last, network.cut(each, last).maps), each) for each in (latents, other)]
@@ -88,8 +88,8 @@ def test_it_is_kept_in_files_and_when_a_network_grows(network: CompactStyleGAN, 
     again = compact_stylegan.from_state(load_file(tmp_path / "weights.safetensors"))
     assert torch.allclose(network(z), again(z), atol=0.05)
     large = transfer.grown(network, 16)
-    assert large.layout is not None
-    assert torch.equal(large.layout.pictures, network.layout.pictures)  # type: ignore[union-attr]
+    assert large.eigenpictures is not None
+    assert torch.equal(large.eigenpictures.pictures, network.eigenpictures.pictures)  # type: ignore[union-attr]
     wanted = torch.nn.functional.interpolate(network(z), scale_factor=2, mode="bicubic")
     assert (large(z) - wanted).square().mean() < 0.1 * wanted.var()
 
@@ -100,13 +100,24 @@ def test_it_learns_in_half_precision(
     """As on processors with AMX and on graphics cards; slow on others, but the same arithmetic."""
     coarse = transfer.coarse_names(network, 0)
     gan = Networks(network, Pixels(32), encoder, coarse, Rates(), dict.fromkeys(TERMS, 1.0))
-    before = network.layout.modulation.weight.clone()  # type: ignore[union-attr]
+    before = network.eigenpictures.modulation.weight.clone()  # type: ignore[union-attr]
     terms = step(gan, photographs[:4], torch.Generator().manual_seed(0), Augmentation(), Processes(half=True))
     assert all(math.isfinite(value) for value in terms.values())
-    assert not torch.equal(before, network.layout.modulation.weight)  # type: ignore[union-attr]
-    assert network.layout.modulation.weight.dtype == torch.float32  # type: ignore[union-attr]
+    assert not torch.equal(before, network.eigenpictures.modulation.weight)  # type: ignore[union-attr]
+    assert network.eigenpictures.modulation.weight.dtype == torch.float32  # type: ignore[union-attr]
 
 
 def test_pictures_too_small_for_one_are_refused() -> None:
     with pytest.raises(ValueError, match="32 pixels or more"):
-        CompactStyleGAN((8, 8), 16, layout=4)
+        CompactStyleGAN((8, 8), 16, eigenpictures=4)
+
+
+def test_files_of_earlier_versions_load():
+    network = transfer.scratch(CHANNELS, eigenpictures=8)
+    old = {name.replace("eigenpictures.", "layout."): value for name, value in network.state_dict().items()}
+    assert any(name.startswith("layout.") for name in old)
+    z = torch.randn(2, network.mean.shape[0], generator=torch.Generator().manual_seed(0))
+    again = transfer.scratch(CHANNELS, eigenpictures=8)
+    again.load_state_dict(old)
+    for loaded in (again, from_state(old)):
+        torch.testing.assert_close(loaded(z), network(z))

@@ -61,7 +61,7 @@ def test_full_size_files_load_strictly(shapes, count, rows):
     assert len(shapes) == count
     state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     network = encoders.load(state)
-    assert (network.rows, network.dim) == (rows, 512)
+    assert (network.layers, network.dim) == (rows, 512)
     for change in ({"more": torch.empty(1)}, {next(iter(shapes)): torch.empty(1, 2)}):
         with pytest.raises((RuntimeError, IndexError)):
             encoders.load(state | change)
@@ -134,7 +134,7 @@ def test_an_incomplete_encoder_is_refused(tmp_path):
 
 def test_an_encoder_for_another_generator_is_refused(tmp_path, picture):
     file, _ = e4e_file(tmp_path)
-    with pytest.raises(ConfigError, match=r"8 rows of 16 numbers; .* needs 1 or 10 rows of 16"):
+    with pytest.raises(ConfigError, match=r"8 layers of 16 numbers; .* needs 1 or 10 layers of 16"):
         next(iter(Encoder(str(file)).invert(picture, Rows(10, 16))))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from backends import Images
 from backends.networks.compact_stylegan import LAID, CompactStyleGAN
-from backends.networks.eigenpictures import Layout, enlarged
+from backends.networks.eigenpictures import Eigenpictures, enlarged
 from backends.networks.linear_encoder import LinearEncoder
 from training._transfer import affine, fit_head, haar
 
@@ -36,15 +36,15 @@ def fit(network: CompactStyleGAN, encoder: LinearEncoder, photographs: Images) -
 
     `photographs` are examples for the output layer, some dozens.
     """
-    layout = network.layout
-    assert layout is not None
+    eigenpictures = network.eigenpictures
+    assert eigenpictures is not None
     assert network.injection is not None
-    _set_amounts(layout, network, encoder)
+    _set_amounts(eigenpictures, network, encoder)
     source = torch.Generator().manual_seed(0)
     z = encoder.draw(photographs, source)
     w = network.mapping(z)
     latents = w[:, None].repeat(1, network.layers, 1)
-    picture = layout(w)
+    picture = eigenpictures(w)
     network.injection.weight.zero_()
     network.injection.bias.zero_()  # type: ignore[union-attr]
     spread = network.cut(latents, 3 * LAID).maps.std()
@@ -57,20 +57,20 @@ def fit(network: CompactStyleGAN, encoder: LinearEncoder, photographs: Images) -
     logger.info("eigenpictures: squared error %.3f, with the output layer %.3f", rest.square().mean(), left)
 
 
-def _set_amounts(layout: Layout, network: CompactStyleGAN, encoder: LinearEncoder) -> None:
+def _set_amounts(eigenpictures: Eigenpictures, network: CompactStyleGAN, encoder: LinearEncoder) -> None:
     """Least squares: samples of w -> the amounts of each eigenpicture that their z asks for."""
     pictures, sizes = decoder(encoder)
-    count = min(len(sizes), len(layout.pictures))
+    count = min(len(sizes), len(eigenpictures.pictures))
     z = torch.randn(SAMPLES, network.mean.shape[0], generator=torch.Generator().manual_seed(1))
     w = network.mapping(z)
     ridge = RIDGE * float(w.var(0).mean()) * len(w)
     weight, bias, error = affine(w, z[:, :count] * sizes[:count], ridge)
     logger.info("%d eigenpictures, %.2f %% of their variance left", count, 100 * error)
     for target, value in (
-        (layout.modulation.weight, weight),
-        (layout.modulation.bias, bias),
-        (layout.pictures, pictures),
+        (eigenpictures.modulation.weight, weight),
+        (eigenpictures.modulation.bias, bias),
+        (eigenpictures.pictures, pictures),
     ):
         target.zero_()
         target[:count] = value[:count]
-    layout.middle.copy_(encoder.middle)
+    eigenpictures.middle.copy_(encoder.middle)

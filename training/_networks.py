@@ -118,11 +118,11 @@ def generator(settings: "GAN") -> CompactStyleGAN:
         return compact_stylegan.from_state(load_file(folder / WEIGHTS)).train()
     channels = tuple(settings.channels)
     small = len(channels) <= compact_stylegan.LAID  # too small for eigenpictures
-    layout = 0 if small else settings.eigenpictures
+    eigenpictures = 0 if small else settings.eigenpictures
     if settings.start == "faces":
-        return _transfer.from_faces(channels, layout, settings.dense, settings.smooth)
+        return _transfer.from_faces(channels, eigenpictures, settings.dense, settings.smooth)
     if settings.start == "scratch":
-        return _transfer.scratch(channels, layout, settings.dense, settings.smooth)
+        return _transfer.scratch(channels, eigenpictures, settings.dense, settings.smooth)
     parent = resolve(settings.parent)
     file = parent / WEIGHTS if parent.is_dir() else parent
     if not file.is_file():

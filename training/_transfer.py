@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 
 def scratch(
-    channels: tuple[int, ...], layout: int = 0, dense: int = 0, smooth: bool = False
+    channels: tuple[int, ...], eigenpictures: int = 0, dense: int = 0, smooth: bool = False
 ) -> CompactStyleGAN:
     """Random weights: every channel scale near one, and faint pictures, so that the first steps are calm."""
-    network = CompactStyleGAN(channels, layout=layout, dense=dense, smooth=smooth)
+    network = CompactStyleGAN(channels, eigenpictures=eigenpictures, dense=dense, smooth=smooth)
     for module in network.modules():
         if isinstance(module, Modulation):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -46,7 +46,7 @@ def scratch(
 
 @torch.no_grad()
 def from_faces(
-    channels: tuple[int, ...], layout: int = 0, dense: int = 0, smooth: bool = False
+    channels: tuple[int, ...], eigenpictures: int = 0, dense: int = 0, smooth: bool = False
 ) -> CompactStyleGAN:
     """The coarse layers of the FFHQ network in a network of these widths; `dense` last blocks are new.
 
@@ -60,7 +60,7 @@ def from_faces(
         raise ConfigError(
             f"channels {list(copied)}: with `start: faces` only the last may differ from {available}"
         )
-    network = CompactStyleGAN(channels, layout=layout, dense=dense, smooth=smooth)
+    network = CompactStyleGAN(channels, eigenpictures=eigenpictures, dense=dense, smooth=smooth)
     set_mapping(network.mapping, *_components(faces.mapping))
     network.first.load_state_dict(faces.synthesis.first.state_dict())
     w = network.mapping(torch.randn(SAMPLES, 512, generator=torch.Generator().manual_seed(0)))
@@ -200,14 +200,14 @@ def grown(small: CompactStyleGAN, width: int, dense: bool = False) -> CompactSty
     whose output layer is fitted to what smooth enlarging of that picture would add.
     """
     depth = len(small.mapping.layers)
-    layout = 0 if small.layout is None else len(small.layout.pictures)
+    eigenpictures = 0 if small.eigenpictures is None else len(small.eigenpictures.pictures)
     dense = dense or small.dense > 0
     network = CompactStyleGAN(
         (*small.channels, width),
         small.mean.shape[0],
         skip=True,
         depth=depth,
-        layout=layout,
+        eigenpictures=eigenpictures,
         dense=small.dense + dense,
         smooth=small.smooth is not None,
     )
@@ -227,8 +227,8 @@ def grown(small: CompactStyleGAN, width: int, dense: bool = False) -> CompactSty
     w = small.mapping(z)
     latents = w[:, None].repeat(1, network.layers, 1)
     pictures = small.synthesize(w[:, None].repeat(1, small.layers, 1))
-    if small.layout is not None:  # which the large network adds itself
-        pictures = pictures - enlarged(small.layout(w), small.size)
+    if small.eigenpictures is not None:  # which the large network adds itself
+        pictures = pictures - enlarged(small.eigenpictures(w), small.size)
     x = network.cut(latents, network.layers - 5).maps
     assert network.base is not None
     fit_layer(network.base, x, haar(pictures))

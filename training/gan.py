@@ -102,7 +102,7 @@ class GAN(Trainer):
         resumed = self.checkpoint.is_file()  # then all of this comes from there
         if not resumed and not _networks.inherit(self, discriminator, encoder):
             _pca_encoder.fit(encoder, photographs.batches(), self.nats)
-            if self.start in ("faces", "scratch") and network.layout is not None:
+            if self.start in ("faces", "scratch") and network.eigenpictures is not None:
                 _eigenpictures.fit(network, encoder, examples)
         coarse = _transfer.coarse_names(network, self.rates.frozen)
         network.to(memory_format=torch.channels_last)

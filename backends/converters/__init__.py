@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Converter(ABC):
-    """Has no settings and no state: one class, one published layout of files."""
+    """Has no settings and no state: one class, one published format."""
 
     @abstractmethod
     def convert(self, files: Mapping[str, Path]) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ MEAN_SAMPLES = 65536  # standard error of the mean: 0.4 % of a standard deviatio
 
 
 class MobileStyleGAN(Converter):
-    """Layout of networks.mobilestylegan.MobileStyleGAN.
+    """State dict of networks.mobilestylegan.MobileStyleGAN.
 
     The exporter kept the names of modulations, depthwise kernels and biases. It folded demodulation into
     pointwise kernels and noise strength into noise maps, and left both with running numbers: their order is

@@ -1,4 +1,4 @@
-"""The encoder that a small generator was trained with: an answer in milliseconds, with the layout right."""
+"""The encoder that a small generator was trained with: an answer in milliseconds, with the shape right."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ class Encoder(Inverter):
     and adds a correction in each of its passes; the others have one pass.
     """
 
-    weights: str = ""  # an entry of backends/weights.yaml, or the path of a checkpoint in any public layout
+    weights: str = ""  # an entry of backends/weights.yaml, or the path of a checkpoint in any public format
     passes: int = 5  # of an encoder that refines its own result
 
     def __post_init__(self) -> None:
@@ -67,16 +67,16 @@ class Encoder(Inverter):
     def _check(self, network: nn.Module, generator: Generator) -> None:
         """Refuses, before any work, an encoder for another generator. Raises ConfigError."""
         known = {1, generator.layers} | {a for a, b in layer_map.LAYER_MAPS if b == generator.layers}
-        if network.rows not in known or network.dim != generator.dim:
+        if network.layers not in known or network.dim != generator.dim:
             raise ConfigError(
-                f"the encoder gives {network.rows} rows of {network.dim} numbers; this generator needs "
-                f"{' or '.join(map(str, sorted(known)))} rows of {generator.dim}"
+                f"the encoder gives {network.layers} layers of {network.dim} numbers; this generator needs "
+                f"{' or '.join(map(str, sorted(known)))} layers of {generator.dim}"
             )
 
 
 def _driving(latents: Float[Tensor, "n _ dim"], generator: Generator) -> Latents:
     adapted = layer_map.adapted(latents, generator.layers)
-    assert adapted is not None  # `_check` has seen the number of rows
+    assert adapted is not None  # `_check` has seen how many layers there are
     return adapted
 
 

@@ -14,6 +14,8 @@ bfloat16 does their nine times the arithmetic in the time that depthwise kernels
 # pyright: reportAttributeAccessIssue=false
 # pyright: reportReturnType=false
 
+import re
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ from torch.nn import functional
 from backends import Cut, Images
 from backends.networks import mobilestylegan
 from backends.networks.alias_free import FLAT, SOFT, blurred, smooth_haar
-from backends.networks.eigenpictures import Layout, enlarged
+from backends.networks.eigenpictures import Eigenpictures, enlarged
 from backends.networks.linear_encoder import SIDE
 from backends.networks.mobilestylegan import (
     BASE,
@@ -37,7 +39,7 @@ from backends.networks.mobilestylegan import (
 
 DIM = 512  # of z and w: that of the face network
 DEPTH = 2  # layers of the mapping: few photographs, short training
-LAID = 2  # blocks after which features have half the side of a layout, and take it in
+LAID = 2  # blocks after which features have half the side of eigenpictures, and take them in
 SPREAD = 0.3  # of the scales of a new dense layer, for w of unit spread
 GAIN = 2**0.5  # makes up for what LeakyReLU takes
 EPSILON = 1e-8
@@ -120,7 +122,7 @@ class CompactStyleGAN(Synthesis):
 
     With `skip`, for networks that have grown, the last block only adds to a picture of half the size that is
     drawn from the features before it: that picture is the low band of the result (as in SWAGAN, Gal et al.,
-    2021). With `layout` eigenpictures (`eigenpictures.py`), what they draw is added to the maps of 16 x 16
+    2021). With `eigenpictures` (`eigenpictures.py`), what they draw is added to the maps of 16 x 16
     pixels and to the result; the first layer of W+ sets it.
     """
 
@@ -133,16 +135,16 @@ class CompactStyleGAN(Synthesis):
         dim: int = DIM,
         skip: bool = False,
         depth: int = DEPTH,
-        layout: int = 0,
+        eigenpictures: int = 0,
         dense: int = 0,
         smooth: bool = False,
     ) -> None:
         """`depth`: layers of the mapping; `dense`: how many of the last blocks have dense convolutions.
 
-        Raises ValueError: a layout needs pictures of 32 pixels or more.
+        Raises ValueError: eigenpictures need pictures of 32 pixels or more.
         """
-        if layout and len(channels) <= LAID:
-            raise ValueError(f"layout: pictures of {SIDE} pixels or more have one")
+        if eigenpictures and len(channels) <= LAID:
+            raise ValueError(f"eigenpictures: only pictures of {SIDE} pixels or more have them")
         finest = BASE * 2 ** (len(channels) - 1 - dense)  # of the separable blocks
 
         def block(inputs: int, outputs: int, size: int, dim: int) -> Block:
@@ -154,8 +156,9 @@ class CompactStyleGAN(Synthesis):
         self.register_buffer("smooth", torch.ones(()) if smooth else None)
         self.register_buffer("haar", smooth_haar(12, FLAT) if smooth else None, persistent=False)
         self.base = nn.Conv2d(channels[-2], 12, 1) if skip else None
-        self.layout = Layout(layout, dim) if layout else None
-        self.injection = nn.Conv2d(12, channels[LAID], 1) if layout else None
+        self.register_load_state_dict_pre_hook(_rename)
+        self.eigenpictures = Eigenpictures(eigenpictures, dim) if eigenpictures else None
+        self.injection = nn.Conv2d(12, channels[LAID], 1) if eigenpictures else None
 
     @property
     def mean(self) -> Float[Tensor, " dim"]:
@@ -171,13 +174,13 @@ class CompactStyleGAN(Synthesis):
     def affines(self) -> list[Float[Tensor, "styles dim"]]:
         """What multiplies each layer of the latent."""
         weights = [modulation.weight for modulation in self.modulations]
-        if self.layout is not None:
-            weights[0] = torch.cat([weights[0], self.layout.modulation.weight])
+        if self.eigenpictures is not None:
+            weights[0] = torch.cat([weights[0], self.eigenpictures.modulation.weight])
         return weights
 
     def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
         """Stopped after `layer`; eigenpictures and the last block's input draw the picture so far."""
-        skip = None if self.layout is None else self.layout(latents[:, 0])
+        skip = None if self.eigenpictures is None else self.eigenpictures(latents[:, 0])
         return self.advanced(Cut(0, self.first(latents[:, 0]), skip), latents, layer)
 
     def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
@@ -189,13 +192,13 @@ class CompactStyleGAN(Synthesis):
     def advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
         """`cut`, moved on to `layer`."""
         x, skip = cut.maps, cut.skip
-        for row in range(cut.layer + 1, layer + 1):
-            if row == self.layers - 4 and self.base is not None:
+        for each in range(cut.layer + 1, layer + 1):
+            if each == self.layers - 4 and self.base is not None:
                 # orthonormal: the low band of a constant v is 2 v
                 low = self.composed(2 * self.composed(self.base(x)))
                 skip = low if skip is None else enlarged(skip, self.size) + low
-            x = self.after_layer(x, latents, row)
-            if row == 3 * LAID and skip is not None and self.injection is not None:
+            x = self.after_layer(x, latents, each)
+            if each == 3 * LAID and skip is not None and self.injection is not None:
                 x = x + self.injection(functional.pixel_unshuffle(skip, 2))
         return Cut(layer, x, skip)
 
@@ -228,16 +231,21 @@ def layers_of(size: int) -> int:
 
 
 def from_state(state: dict[str, Tensor]) -> CompactStyleGAN:
-    """The network with these weights, in float32 (files store float16).
-
-    Raises KeyError or RuntimeError when they are not those of a CompactStyleGAN.
-    """
+    """The network with these weights, in float32. Raises KeyError or RuntimeError when they are another's."""
     depth = len({name for name in state if name.startswith("mapping.layers.")}) // 2
     dim = state["mapping.mean"].shape[0]
-    layout = len(state["layout.pictures"]) if "layout.pictures" in state else 0
+    state = {name: value.float() for name, value in state.items()}
+    _rename(None, state)
+    pictures = state.get("eigenpictures.pictures", ())
     dense = sum(name.endswith("conv1.kernel") for name in state)
     network = CompactStyleGAN(
-        channels_of(state), dim, "base.weight" in state, depth, layout, dense, "smooth" in state
+        channels_of(state), dim, "base.weight" in state, depth, len(pictures), dense, "smooth" in state
     )
-    network.load_state_dict({name: value.float() for name, value in state.items()})
+    network.load_state_dict(state)
     return network.eval()
+
+
+def _rename(_: nn.Module | None, state: dict[str, Tensor], *__: object) -> None:
+    """Files of earlier versions call the eigenpictures a layout. Works on parts of checkpoints, too."""
+    for name in list(state):
+        state[re.sub(r"(^|\.)layout\.", r"\1eigenpictures.", name)] = state.pop(name)

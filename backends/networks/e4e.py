@@ -108,8 +108,8 @@ class PyramidEncoder(Trunk):
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__(state)
         self.dim = len(state["styles.0.linear.weight"])
-        self.rows = len(series(state, "styles.{}.linear.weight"))
-        halvings = [len(series(state, f"styles.{i}.convs.{{}}.weight", step=2)) for i in range(self.rows)]
+        self.layers = len(series(state, "styles.{}.linear.weight"))
+        halvings = [len(series(state, f"styles.{i}.convs.{{}}.weight", step=2)) for i in range(self.layers)]
         self.sides = [1 << count for count in halvings]  # of the map that each head reads
         self.styles = nn.ModuleList(head(self.widths[4], self.dim, count) for count in halvings)
         if max(self.sides) > 16:
@@ -136,9 +136,9 @@ def _enlarged(x: Float[Tensor, "n channels _ _"], like: Tensor) -> Float[Tensor,
 
 
 class SingleStyleEncoder(Trunk):
-    """pSp's SingleStyleCodeEncoder: the trunk, its last map averaged, one w for all layers (`rows` = 1)."""
+    """pSp's SingleStyleCodeEncoder: the trunk, its last map averaged, one w for all layers (`layers` = 1)."""
 
-    rows = 1
+    layers = 1
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__(state)

@@ -1,7 +1,7 @@
-"""The layout of a picture: a sum of principal pictures, whose amounts are an affine of w.
+"""Eigenpictures: the coarse part of a picture as a sum, whose amounts are an affine of w.
 
 A few thousand photographs are too few for a generator to find out, from a 4x4 constant, where eyes and ears
-may be: it paints one cat and changes its colours. Principal pictures (Turk & Pentland, 1991) say it from the
+may be: it paints one cat and changes its colours. Eigenpictures (Turk & Pentland, 1991) say it from the
 start, blurred; the convolutions see them and add everything that is sharp.
 """
 
@@ -15,7 +15,7 @@ from backends.networks.linear_encoder import SIDE
 from backends.networks.mobilestylegan import Modulation
 
 
-class Layout(nn.Module):
+class Eigenpictures(nn.Module):
     """Style vector -> picture of 32 x 32 pixels, about [-1, 1]. The principal pictures are constants."""
 
     def __init__(self, count: int, dim: int) -> None:

@@ -23,7 +23,7 @@ def kind(state: dict[str, Tensor]) -> str:
 
 
 def load(state: dict[str, Tensor]) -> Any:
-    """The encoder with these weights, for inference. Has `channels`, `rows` and `dim`.
+    """The encoder with these weights, for inference. Has `channels`, `layers` and `dim`.
 
     Beside the public keys `deltas` may say whether the heads add to the first one, as e4e's do; so they are
     taken to do without it. Raises KeyError, IndexError or RuntimeError when they fit no encoder.

@@ -62,7 +62,7 @@ class Last(nn.Module):
 
 
 class IDInvertEncoder(Shaped):
-    """Blocks 0 ... N - 1 for pictures of 2^N pixels; the last one gives 2 (N - 1) rows."""
+    """Blocks 0 ... N - 1 for pictures of 2^N pixels; the last one gives 2 (N - 1) layers."""
 
     channels = 3
 
@@ -71,17 +71,17 @@ class IDInvertEncoder(Shaped):
         widths = [len(state["block0.conv.weight"])]
         widths += [len(state[key]) for key in series(state, "block{}.conv2.weight", start=1)]
         self.last = len(widths)
-        self.rows, self.dim = 2 * self.last, len(state[f"block{self.last}.fc.weight"]) // (2 * self.last)
+        self.layers, self.dim = 2 * self.last, len(state[f"block{self.last}.fc.weight"]) // (2 * self.last)
         conv = nn.Conv2d(self.channels, widths[0], 3, 1, 1, bias=False)
         parts = OrderedDict(conv=conv, bn=norm(widths[0]), activation=nn.LeakyReLU(SLOPE))
         self.block0 = nn.Sequential(parts)
         for i, (inputs, outputs) in enumerate(pairwise(widths), start=1):
             self.add_module(f"block{i}", Residual(inputs, outputs))
-        self.add_module(f"block{self.last}", Last(16 * widths[-1], self.rows * self.dim))
+        self.add_module(f"block{self.last}", Last(16 * widths[-1], self.layers * self.dim))
 
     def forward(self, x: Float[Tensor, "n 3 side side"]) -> Latents:
         """W+ of pictures in [-1, 1]."""
         x = self.block0(x)
         for i in range(1, self.last):
             x = self.get_submodule(f"block{i}")(F.avg_pool2d(x, 2))
-        return self.get_submodule(f"block{self.last}")(x).unflatten(1, (self.rows, self.dim))
+        return self.get_submodule(f"block{self.last}")(x).unflatten(1, (self.layers, self.dim))

@@ -36,7 +36,7 @@ class Bottleneck(nn.Module):
 
 class ImageToLatent(Shaped):
     channels = 3
-    rows = 18  # of a 1024-pixel StyleGAN
+    layers = 18  # of a 1024-pixel StyleGAN
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ImageToLatent(Shaped):
             width = outputs
         self.resnet = nn.Sequential(*layers)
         squeezed, hidden, outputs = (len(state[f"{name}.weight"]) for name in ("conv2d", "dense1", "dense2"))
-        self.dim = outputs // self.rows
+        self.dim = outputs // self.layers
         self.conv2d = nn.Conv2d(width, squeezed, 1)
         self.dense1, self.dense2 = nn.Linear(64 * squeezed, hidden), nn.Linear(hidden, outputs)
 
@@ -60,4 +60,4 @@ class ImageToLatent(Shaped):
         """W+ of pictures in [-1, 1] (the network itself expects ImageNet's statistics)."""
         mean, deviation = (torch.tensor(values).to(x)[:, None, None] for values in (MEAN, DEVIATION))
         x = self.conv2d(self.resnet(((x + 1) / 2 - mean) / deviation))
-        return self.dense2(self.dense1(x.flatten(1))).unflatten(1, (self.rows, self.dim))
+        return self.dense2(self.dense1(x.flatten(1))).unflatten(1, (self.layers, self.dim))

@@ -13,7 +13,7 @@ EPSILON = 1e-8
 
 
 class Mapping(nn.Sequential):
-    """f: Z -> W (StyleGAN, section 2), any depth; the output is one row, or one per layer (IDInvert)."""
+    """f: Z -> W (StyleGAN, section 2), any depth; the output is one w, or one per layer (IDInvert)."""
 
     @classmethod
     def shaped(cls, state: dict[str, Tensor]) -> "Mapping":

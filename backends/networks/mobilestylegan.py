@@ -97,9 +97,9 @@ class Block(nn.Module):
         self.conv2 = convolution(outputs, outputs, size, dim)
 
     def forward(
-        self, x: Float[Tensor, "n inputs half half"], rows: Float[Tensor, "n 3 dim"]
+        self, x: Float[Tensor, "n inputs half half"], styles: Float[Tensor, "n 3 dim"]
     ) -> Float[Tensor, "n outputs size size"]:
-        up, first, second = rows.unbind(1)
+        up, first, second = styles.unbind(1)
         return self.conv2(self.conv1(self.raised(x, up), first), second)
 
     def raised(
@@ -169,7 +169,7 @@ class Synthesis(nn.Module):
 
     @property
     def modulations(self) -> list[Modulation]:
-        """The affine layer of each row of the latent."""
+        """The affine layer of each layer of the latent."""
         inner = [
             m for block in self.blocks for m in (block.up, block.conv1.modulation, block.conv2.modulation)
         ]
@@ -194,8 +194,8 @@ class Synthesis(nn.Module):
     def advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
         """`cut`, moved on to `layer`."""
         x = cut.maps
-        for row in range(cut.layer + 1, layer + 1):
-            x = self.after_layer(x, latents, row)
+        for each in range(cut.layer + 1, layer + 1):
+            x = self.after_layer(x, latents, each)
         return Cut(layer, x)
 
     def after_layer(
@@ -215,7 +215,7 @@ def channels_of(state: dict[str, Tensor], prefix: str = "") -> tuple[int, ...]:
 
 
 class MobileStyleGAN(nn.Module):
-    """Mapping and synthesis networks: the layout of the converted weights."""
+    """Mapping and synthesis networks: as the converted weights hold them."""
 
     def __init__(self, channels: tuple[int, ...] = CHANNELS, dim: int = 512) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """StyleGAN1's generator (Karras, Laine & Aila, CVPR 2019) in plain torch, and IDInvert's variant of it.
 
 The weights are *effective*, as in `stylegan2.py`: gains, learning rates and the style's one are in them. The
-variant differs in its mapping, which makes one w for every row, and in a tanh at the end.
+variant differs in its mapping, which makes one w for every layer, and in a tanh at the end.
 """
 
 import torch
@@ -65,7 +65,7 @@ class StyleGAN1(Shaped):
         self.layers = len(channels)
         self.size = 2 << (len(channels) // 2)
         self.mapping = Mapping.shaped(state)
-        self.register_buffer("mean", torch.empty(state["mean"].shape))  # one row, or one per layer
+        self.register_buffer("mean", torch.empty(state["mean"].shape))  # one, or one per layer
         self.register_buffer("bounded", torch.zeros((), dtype=torch.bool))  # whether a tanh ends it
         self.constant = nn.Parameter(torch.empty(channels[0], 4, 4))
         inputs = [None, *channels]

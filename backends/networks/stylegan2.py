@@ -2,7 +2,7 @@
 
 The weights are *effective*: equalised learning rates, activation gains of the mapping and the style bias of
 one are already in them, so what is written here is what the network computes. `backends.checkpoints`
-translates the public layouts. This is the definition, batched and differentiable; `stylegan2_fast.py`
+translates the public formats. This is the definition, batched and differentiable; `stylegan2_fast.py`
 computes the same faster, one picture at a time.
 """
 
@@ -114,7 +114,7 @@ class StyleGAN2(Shaped):
         self.size = 2 << len(channels)
         self.layers = 2 * len(channels)
         self.mapping = Mapping.shaped(state)
-        self.register_buffer("mean", torch.empty(state["mean"].shape))  # one row, or one per layer (e4e)
+        self.register_buffer("mean", torch.empty(state["mean"].shape))  # one, or one per layer (e4e)
         self.constant = nn.Parameter(torch.empty(channels[0], 4, 4))
         self.convs = nn.ModuleList([StyledConv(dim, channels[0], channels[0], 4, up=False)])
         self.rgbs = nn.ModuleList([ToRGB(dim, channels[0])])

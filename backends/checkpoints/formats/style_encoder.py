@@ -64,10 +64,10 @@ class StyleEncoder(Format):
         except (KeyError, RuntimeError, IndexError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(f"the encoder is incomplete: {reason}") from error
-        rows, dim = int(network.rows), int(network.dim)  # type: ignore[arg-type]
+        layers, dim = int(network.layers), int(network.dim)  # type: ignore[arg-type]
         note = f"{NOTES[encoders.kind(state)]}, reads {network.channels} channels of 256 x 256 pixels"
-        size = 2 << rows // 2 if rows > 1 else 0
-        return {"size": size, "layers": rows, "dim": dim, "note": note}
+        size = 2 << layers // 2 if layers > 1 else 0
+        return {"size": size, "layers": layers, "dim": dim, "note": note}
 
     def translate(self, state: State) -> dict[str, Tensor]:
         facts = self.facts(state)
