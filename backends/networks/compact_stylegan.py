@@ -2,8 +2,7 @@
 
 Same layers of W+ and same keys as `mobilestylegan.Synthesis`, so that weights can be copied over. The
 difference is in the arithmetic: modulation, noise and bias go into one batched matrix product, which saves
-two of every three passes over the activations, and channels come last in memory, where depthwise kernels are
-fastest.
+two of every three passes over the activations, and channels come last in memory, for the depthwise kernels.
 
 Two things differ on purpose. The inverse Haar transform, which draws a grid, is low-pass filtered
 (`alias_free.py`). And the finest blocks may have dense convolutions: a processor that multiplies matrices of
@@ -246,6 +245,6 @@ def from_state(state: dict[str, Tensor]) -> CompactStyleGAN:
 
 
 def _rename(_: nn.Module | None, state: dict[str, Tensor], *__: object) -> None:
-    """Files of earlier versions call the eigenpictures a layout. Works on parts of checkpoints, too."""
+    """Files of earlier versions call the eigenpictures a layout."""
     for name in list(state):
         state[re.sub(r"(^|\.)layout\.", r"\1eigenpictures.", name)] = state.pop(name)
