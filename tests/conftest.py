@@ -4,6 +4,8 @@ import os
 import shutil
 import sys
 import types
+from pathlib import Path
+from pkgutil import iter_modules
 
 import environment  # noqa: F401
 
@@ -12,8 +14,12 @@ import jaxtyping
 import pytest
 
 # Before anything of the project is imported: shapes and types are then checked at every call.
-PACKAGES = ["backends", "commands", "directions", "evaluation", "training", "ui"]
-CHECKED = [*PACKAGES, "config", "editor", "latents", "plugins", "sharing", "video"]
+ROOT = Path(__file__).parents[1]
+BACKENDS = [f"backends.{each.name}" for each in iter_modules([str(ROOT / "backends")])]
+if sys.version_info < (3, 11):  # for which there is no jaxtyping that leaves numba's cache alone
+    BACKENDS.remove("backends.kernels")
+PACKAGES = ["commands", "directions", "evaluation", "training", "ui"]
+CHECKED = [*BACKENDS, *PACKAGES, "config", "editor", "latents", "plugins", "sharing", "video"]
 jaxtyping.install_import_hook(CHECKED, "typechecking.checked")
 
 
