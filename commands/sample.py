@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import latents
-from commands._common import domain_arguments, load_editor, parse_seeds
+from commands._common import domain_arguments, load_editor, log, parse_seeds
 from config import ConfigError
 
 
@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
         inversion = editor.sample(seed, options.truncation)
         editor.render(inversion).save(file)
         codes.append(inversion.latents)
+        log.info("seed %d -> %s", seed, file)
     names = [f"seed {seed}" for seed in pictures]
     latents.save(target, torch.cat(codes), editor.name, editor.generator, names)
     return 0
