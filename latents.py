@@ -15,11 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Latents, untrusted
-from backends.decoders import Stored
+from backends.decoders import DELTA, Stored
 from backends.generators import Generator
 from config import UserError
 
-DELTA = "delta/"  # before the names of a decoder's tensors
 MOST_BYTES = 256 << 20  # of numbers as float32: some thousand codes; more is a mistake
 NAME = 200  # characters of a name that are kept
 MEMBERS = ("latents", "domain", "fingerprint", "names", "decoder")  # that are read, beside those of the delta
@@ -64,7 +63,7 @@ def save(
         return
     origin = {"domain": domain, "fingerprint": stored.fingerprint, "decoder": stored.decoder}
     texts = {key: np.asarray(text) for key, text in origin.items()}
-    arrays = {DELTA + name: tensor.detach().cpu().numpy() for name, tensor in (stored.delta or {}).items()}
+    arrays = {DELTA + name: values for name, values in stored.arrays().items()}
     np.savez(target, latents=values, names=np.asarray(names, dtype=np.str_), **texts, **arrays)  # type: ignore[arg-type]
 
 

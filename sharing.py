@@ -23,6 +23,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from backends.decoders import DELTA
 from config import UserError
 from directions import LONGEST_ID
 
@@ -32,7 +33,6 @@ HOUR = 3600
 DAY = 24 * HOUR
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # what secrets.token_urlsafe(16) makes: 128 bits
 MOST_EDITS = 256
-DELTA = "delta/"  # before the names of a decoder's tensors in a record
 BROKEN = "This shared picture is damaged and cannot be opened."
 GONE = "This shared picture does not exist: the link is incomplete, has expired, or was deleted by its owner."
 

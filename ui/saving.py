@@ -208,9 +208,8 @@ class Saving:
         inversion = work.inversion(self.models.editor(visit.domain))
         panel = {**asdict(visit.panel), "keep": ", ".join(visit.panel.keep)}
         latents, stored = inversion.latents.cpu().float().numpy(), Stored.of(inversion.generator)
-        delta = {name: tensor.cpu().numpy() for name, tensor in (stored.delta or {}).items()}
-        edit = dict(work.edit)
-        return Shared(visit.domain, stored.fingerprint, latents, edit, panel, stored.decoder, delta)
+        origin, edit = (visit.domain, stored.fingerprint), dict(work.edit)
+        return Shared(*origin, latents, edit, panel, stored.decoder, stored.arrays())
 
 
 def _download(visit: Visit, work: Work, ending: str, kind: str, buffer: io.BytesIO) -> Update:

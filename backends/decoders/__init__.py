@@ -12,6 +12,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from backends import Latents
 from backends.generators import Generator
 from config import ConfigError, UserError
 from plugins import find
+
+DELTA = "delta/"  # before the names of a delta's tensors in latents files and share records
 
 Delta = dict[str, Tensor]
 
@@ -51,8 +54,7 @@ class Decoder(Generator, ABC):
     @cached_property
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self.base.fingerprint}\n{self.plugin()}\n".encode())
-        for name, tensor in sorted(self.delta.items()):
-            values = tensor.detach().cpu().contiguous().numpy()
+        for name, values in sorted(Stored.of(self).arrays().items()):
             digest.update(f"{name} {values.dtype} {values.shape}\n".encode() + values.tobytes())
         return digest.hexdigest()
 
@@ -86,6 +88,10 @@ class Stored:
         if isinstance(generator, Decoder):
             return Stored(generator.base.fingerprint, generator.plugin(), generator.delta)
         return Stored(generator.fingerprint)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The delta by name, in the dtypes it has."""
+        return {name: value.detach().cpu().contiguous().numpy() for name, value in (self.delta or {}).items()}
 
     def restored(self, generator: Generator) -> Generator:
         """`generator` (the domain's), or the decoder on it. Raises DecoderError, never draws another face."""

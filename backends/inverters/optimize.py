@@ -61,7 +61,7 @@ class Optimize(Inverter):
         return [*(self._first.required() if self._first else []), *losses.required(self.losses)]
 
     def schedule(self, step: int, steps: int) -> float:
-        """Fraction of the learning rate; not too little at the end, when the last layers' rows first move."""
+        """Fraction of the learning rate; not too little at the end, when the last layers first move."""
         if step >= steps - self.finish:
             return 0.33
         cosine = 0.6 + 0.4 * math.cos(math.pi * step / max(1, steps - self.finish))

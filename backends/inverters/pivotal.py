@@ -32,7 +32,7 @@ class Pivotal(Inverter):
     learning_rate: float = 3e-4
     losses: dict[str, float] = field(default_factory=WEIGHTS.copy)  # terms of backends/losses.py
     locality: float = 0.1  # weight of the locality regulariser, see `_neighbours`; 0 = without, half the time
-    radius: float = 30.0  # distance from the pivot at which pictures shall stay, in units of W (alpha)
+    radius: float = 30.0  # distance from the pivot at which pictures shall stay, over all layers (alpha)
     resolution: int = 256  # side at which pictures are compared, pixels
     seed: int = 0  # of the latents that the locality regulariser looks at
 
