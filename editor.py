@@ -11,6 +11,7 @@ from PIL import Image
 
 from backends import Backend, Latents
 from backends.aligners import Aligner, Subject
+from backends.decoders import Decoder
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.photos import to_images, to_pil
@@ -116,10 +117,13 @@ class Editor:
         self, crop: Image.Image, inverter: str | None = None, steps: int | None = None
     ) -> Iterator[Inversion]:
         """Ever better inversions of a crop, by default in as many steps as the YAML says; close the iterator
-        to cancel.
+        to cancel. Decoders are completed with the crop.
         """
         images = to_images(crop, self.generator.size).to(self.generator.mean())
-        return self.inverter(inverter).invert(images, self.generator, steps=steps)
+        for inversion in self.inverter(inverter).invert(images, self.generator, steps=steps):
+            own = inversion.generator
+            completed = own.completed(images) if isinstance(own, Decoder) else own
+            yield replace(inversion, generator=completed)
 
     def sample(self, seed: int, truncation: float | None = None) -> Inversion:
         """A generated picture as if it had been inverted."""

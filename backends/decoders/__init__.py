@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from backends import Latents
+from backends import Images, Latents
 from backends.generators import Generator
 from config import ConfigError, UserError
 from plugins import find
@@ -57,6 +57,13 @@ class Decoder(Generator, ABC):
         for name, values in sorted(Stored.of(self).arrays().items()):
             digest.update(f"{name} {values.dtype} {values.shape}\n".encode() + values.tobytes())
         return digest.hexdigest()
+
+    def completed(self, photograph: Images) -> Generator:
+        """This decoder for as long as the photograph is in memory: better where it can make use of it.
+
+        The photograph (one image) never gets into the delta, so that neither files nor links hold it.
+        """
+        return self
 
     size = _of_base("size")
     layers = _of_base("layers")

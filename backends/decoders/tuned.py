@@ -53,5 +53,8 @@ class Tuned(Decoder):
     def cut(self, latents: Latents, layer: int) -> Cut:
         return self._generator.cut(latents, layer)
 
+    def advance(self, cut: Cut, latents: Latents, layer: int) -> Cut:
+        return self._generator.advance(cut, latents, layer)
+
     def resume(self, cut: Cut, latents: Latents, preview: bool = False) -> Images:
         return self._generator.resume(cut, latents, preview)

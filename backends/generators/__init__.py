@@ -61,6 +61,13 @@ class Generator(Backend, ABC):
         Differentiable in both and, under `torch.no_grad()`, fast, like `cut`. `preview` as in `render`.
         """
 
+    @abstractmethod
+    def advance(self, cut: Cut, latents: Latents, layer: int) -> Cut:
+        """`cut`, moved on to a later `layer`: advance(cut(w, k), w, m) == cut(w, m) for k <= m.
+
+        Differentiable in both. Raises IndexError if there is no such layer, or if it lies before the cut.
+        """
+
     def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
         """The feature maps alone, for direction sources that look inside a generator."""
         return self.cut(latents, layer).maps

@@ -21,8 +21,8 @@ MAPPING = "mapping."  # begins the names of the weights that turn z into w
 class NetworkGenerator(Generator):
     """Plugins load `_network`, with its `mapping` (z to w, or to one for each layer), `mean` and `affines`.
 
-    `_plain` has `cut(latents, layer)` and `resume(cut, latents, preview)`; so has `_fast`, where there is a
-    faster way to compute them.
+    `_plain` has `cut(latents, layer)`, `advanced(cut, latents, layer)` and `resume(cut, latents, preview)`;
+    `_fast` has the first and the last, where there is a faster way to compute them.
     """
 
     _origin = ""  # of a tunable copy: hash of the weights that it began with
@@ -72,9 +72,18 @@ class NetworkGenerator(Generator):
         return self._fast.resume(self._fast.cut(latents, 0), latents, preview)
 
     def cut(self, latents: Latents, layer: int) -> Cut:
+        self._check_layer(layer)
+        return (self._plain if torch.is_grad_enabled() else self._fast).cut(latents, layer)
+
+    def advance(self, cut: Cut, latents: Latents, layer: int) -> Cut:
+        self._check_layer(layer)
+        if layer < cut.layer:
+            raise IndexError(f"layer {layer} lies before the cut, which is after layer {cut.layer}")
+        return cut if layer == cut.layer else self._plain.advanced(cut, latents, layer)
+
+    def _check_layer(self, layer: int) -> None:
         if not 0 <= layer < self.layers:
             raise IndexError(f"there is no layer {layer}: this generator has 0 to {self.layers - 1}")
-        return (self._plain if torch.is_grad_enabled() else self._fast).cut(latents, layer)
 
     def resume(self, cut: Cut, latents: Latents, preview: bool = False) -> Images:
         return (self._plain if torch.is_grad_enabled() else self._fast).resume(cut, latents, preview)

@@ -34,6 +34,9 @@ class Waves(nn.Module):
     def cut(self, latents: Latents, layer: int) -> Cut:
         return Cut(layer, self.waves(latents, 0, layer))
 
+    def advanced(self, cut: Cut, latents: Latents, layer: int) -> Cut:
+        return Cut(layer, cut.maps + self.waves(latents, cut.layer + 1, layer))
+
     def resume(self, cut: Cut, latents: Latents, preview: bool = False) -> Images:
         images = torch.tanh(cut.maps + self.waves(latents, cut.layer + 1, len(self.affines) - 1))
         return F.avg_pool2d(images, 2) if preview else images

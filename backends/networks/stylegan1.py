@@ -82,11 +82,11 @@ class StyleGAN1(Shaped):
 
     def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
         """Feature maps after `layer`; layer j of the latents styles convolution j."""
-        return self._advanced(Cut(-1, self.constant.expand(len(latents), -1, -1, -1)), latents, layer)
+        return self.advanced(Cut(-1, self.constant.expand(len(latents), -1, -1, -1)), latents, layer)
 
     def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
         """The picture behind a cut, always in full size."""
-        x = self._advanced(cut, latents, self.layers - 1).maps
+        x = self.advanced(cut, latents, self.layers - 1).maps
         image = F.conv2d(x, self.rgb.weight[:, :, None, None], self.rgb.bias)
         return torch.tanh(image) if bool(self.bounded) else image
 
@@ -94,7 +94,8 @@ class StyleGAN1(Shaped):
         """Differentiable in latents and weights."""
         return self.resume(self.cut(latents, 0), latents)
 
-    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+    def advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+        """`cut`, moved on to `layer`."""
         x = cut.maps
         for j in range(cut.layer + 1, layer + 1):
             x = self.convs[j](x, latents[:, j])

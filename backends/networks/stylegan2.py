@@ -147,22 +147,22 @@ class StyleGAN2(Shaped):
         The last layer is read by colours alone: its maps are these, at full size.
         """
         x = self.constant.expand(len(latents), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        return self._advanced(Cut(-1, x), latents, layer)
+        return self.advanced(Cut(-1, x), latents, layer)
 
     def resume(self, cut: Cut, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
         """The picture behind a cut; a preview is that of the resolution before the last."""
         if preview:
-            image = self._advanced(cut, latents, self.layers - 3).skip
+            image = self.advanced(cut, latents, self.layers - 3).skip
             assert image is not None, "a generator of 4 x 4 pixels has no previews"
             return image
-        cut = self._advanced(cut, latents, self.layers - 1)
+        cut = self.advanced(cut, latents, self.layers - 1)
         return cut.maps if cut.skip is None else upsample(cut.skip) + cut.maps
 
     def forward(self, latents: Float[Tensor, "n layers dim"]) -> Images:
         """Differentiable in latents and weights."""
         return self.resume(self.cut(latents, 0), latents)
 
-    def _advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
+    def advanced(self, cut: Cut, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
         """`cut`, moved on to `layer` (or as it is, if that lies behind)."""
         x, image = cut.maps, cut.skip
         for j in range(cut.layer + 1, layer + 1):

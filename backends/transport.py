@@ -1,0 +1,148 @@
+"""Where things went when a latent was edited, and what of them can still be seen.
+
+A generator's feature maps look alike wherever it draws the same thing, so the place of the unedited picture
+that shows what a place of the edited one shows is found by comparing maps. What belongs to a place of the
+unedited picture can then be moved along. Written out in torch: slow enough to be read, and the reference of
+the compiled version.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Maps = Float[Tensor, "n channels side side"]
+Single = Float[Tensor, "n 1 side side"]
+Offsets = Float[Tensor, "n 2 side side"]
+
+COARSE_SIDE = 32  # of the maps that are searched widely, places
+COARSE_WINDOW, FINE_WINDOW = 6, 2  # places to every side that are searched; the fine search goes from there
+COARSE_SHARPNESS, FINE_SHARPNESS = 0.01, 0.005  # temperature of the softmax over places
+COARSE_DISTANCE, FINE_DISTANCE = 0.002, 0.004  # similarity that a place must gain per squared place of way
+MARGIN = 0.02  # similarity by which a match must beat staying: motion needs evidence
+FLOOR = 0.02  # weight of places that match nothing when offsets are smoothed
+UNLIKE, ALIKE = 0.3, 0.6  # similarity at which nothing is left of what was there, and at which all is
+STRUCTURE = 0.6  # the same for the structure of the picture, from 0
+STRUCTURE_FLOOR = 0.003  # squared contrast below which structure is noise
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a picture follows an edit."""
+
+    offsets: Offsets  # from every place to where it was before, x then y, in places of these maps
+    seen: Single  # how much of what was there can still be seen: 0...1
+
+    def moved(
+        self, x: Float[Tensor, "_ channels pixels pixels"]
+    ) -> Float[Tensor, "n channels pixels pixels"]:
+        """`x`, which belongs to the unedited picture, where it is now. Any size."""
+        return warp(x, self.offsets)
+
+    def seen_at(self, side: int) -> Float[Tensor, "n 1 {side} {side}"]:
+        return _resized(self.seen, side)
+
+
+def motion(after: Maps, before: Maps) -> Offsets:
+    """The offsets between the maps of the edited and of the unedited picture, coarse to fine.
+
+    Similarity is the cosine of standardised maps, averaged over 3 x 3 places. A soft maximum over a window
+    of coarse places, then over a smaller one of the maps' own, each kept only where it beats staying.
+    """
+    new, old = standardised(after, before), standardised(before, before)
+    side = new.shape[-1]
+    offsets = torch.zeros_like(new[:, :2])
+    if side >= 2 * COARSE_SIDE:
+        factor = side // COARSE_SIDE
+        low_new, low_old = (F.normalize(F.avg_pool2d(x, factor), dim=1) for x in (new, old))
+        offsets = _searched(low_new, low_old, None, COARSE_WINDOW, COARSE_SHARPNESS, COARSE_DISTANCE)
+        likeness, staying = _alike(low_new, low_old, offsets), _alike(low_new, low_old)
+        moving = likeness > staying + MARGIN
+        weight = FLOOR + torch.where(moving, likeness, staying).clamp(min=0).square()
+        offsets = _resized(_smoothed(offsets * moving, weight, 3), side) * factor
+    offsets = _searched(new, old, offsets, FINE_WINDOW, FINE_SHARPNESS, FINE_DISTANCE)
+    likeness, staying = _alike(new, old, offsets), _alike(new, old)
+    moving = _mean((likeness > staying + MARGIN).float(), 5) > 0.5  # as most of the neighbours say
+    weight = FLOOR + torch.maximum(likeness, staying).clamp(min=0).square()
+    return _smoothed(_smoothed(offsets * moving, weight, 5), weight, 5)
+
+
+def follow(after: Maps, before: Maps, picture: Maps, picture_before: Maps) -> Motion:
+    """Where everything went, and what is still to be seen: places whose maps and whose structure are alike.
+
+    `picture` is what the generator draws of the edited latents, and `picture_before` of the unedited ones,
+    small (one pixel a place, or some): structure is compared there (the last factor of SSIM; Wang et al.,
+    IEEE TIP 2004, equation 10), so that a change of colour alone hides nothing.
+    """
+    offsets = motion(after, before)
+    likeness = _alike(standardised(after, before), standardised(before, before), offsets)
+    seen = ((likeness - UNLIKE) / (ALIKE - UNLIKE)).clamp(0, 1)
+    same = structure(picture, warp(picture_before, offsets))
+    same = _mean((same / STRUCTURE).clamp(0, 1), 5)
+    return Motion(offsets, _resized(seen, picture.shape[-1]) * same)
+
+
+def standardised(maps: Maps, like: Maps) -> Maps:
+    """Each channel with the mean and deviation that it has in `like`, then unit length over the channels."""
+    mean, deviation = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
+    return F.normalize((maps - mean) / (deviation + 1e-6), dim=1)
+
+
+def structure(a: Maps, b: Maps) -> Single:
+    """How alike the patterns of two pictures are in 7 x 7 windows: -1...1; 1 where both are plain."""
+    mean_a, mean_b = _mean(a, 7), _mean(b, 7)
+    square_a, square_b = _mean(a * a, 7) - mean_a * mean_a, _mean(b * b, 7) - mean_b * mean_b
+    product = _mean(a * b, 7) - mean_a * mean_b
+    both = (square_a + square_b).sum(1, keepdim=True).clamp(min=0)
+    return (2 * product.sum(1, keepdim=True) + STRUCTURE_FLOOR) / (both + STRUCTURE_FLOOR)
+
+
+def warp(
+    x: Float[Tensor, "_ channels pixels pixels"], offsets: Offsets
+) -> Float[Tensor, "n channels pixels pixels"]:
+    """`x` sampled (bilinear) at every place plus its offset; offsets are in places of their own size."""
+    side = x.shape[-1]
+    ways = _resized(offsets, side) * (side / offsets.shape[-1])
+    axis = torch.arange(side, device=x.device) + 0.5
+    y, x_axis = torch.meshgrid(axis, axis, indexing="ij")
+    grid = torch.stack([x_axis + ways[:, 0], y + ways[:, 1]], dim=-1) * (2 / side) - 1
+    return F.grid_sample(x.expand(len(grid), -1, -1, -1), grid, padding_mode="border", align_corners=False)
+
+
+def _searched(
+    new: Maps, old: Maps, start: Offsets | None, window: int, sharpness: float, distance: float
+) -> Offsets:
+    """Soft maximum of similarity over the places around where `start` leads."""
+    reached = old if start is None else warp(old, start)
+    side = new.shape[-1]
+    padded = F.pad(reached, (window,) * 4, mode="replicate")
+    width = range(2 * window + 1)
+    found = [(new * padded[:, :, y : y + side, x : x + side]).sum(1) for y in width for x in width]
+    similarity = _mean(torch.stack(found, 1), 3)
+    axis = torch.arange(-window, window + 1, device=new.device, dtype=new.dtype)
+    ways = torch.cartesian_prod(axis, axis).flip(1)  # (places, 2): x, y
+    score = similarity - distance * ways.square().sum(1)[:, None, None]
+    offsets = torch.einsum("npyx,pc->ncyx", (score / sharpness).softmax(1), ways)
+    return offsets if start is None else offsets + warp(start, offsets)
+
+
+def _alike(new: Maps, old: Maps, offsets: Offsets | None = None) -> Single:
+    moved = old if offsets is None else warp(old, offsets)
+    return _mean((new * moved).sum(1, keepdim=True), 3)
+
+
+def _smoothed(offsets: Offsets, weight: Single, width: int) -> Offsets:
+    return _mean(offsets * weight, width) / _mean(weight, width)
+
+
+def _mean(x: Maps, width: int) -> Maps:
+    """Over `width` x `width` places; the edge goes on."""
+    return F.avg_pool2d(F.pad(x, (width // 2,) * 4, mode="replicate"), width, stride=1)
+
+
+def _resized(x: Maps, side: int) -> Float[Tensor, "n channels {side} {side}"]:
+    if x.shape[-1] == side:
+        return x
+    return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)
