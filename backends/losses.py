@@ -29,7 +29,9 @@ Window = Float[Tensor, "places places"]  # weight of each place of a picture, 1 
 CHIP_LEFT, CHIP_TOP, CHIP_SIDE = 0.1594, 0.2575, 0.6812
 
 
-def resize(images: Images, size: int) -> Float[Tensor, "n 3 {size} {size}"]:
+def resize(
+    images: Float[Tensor, "n channels pixels pixels"], size: int
+) -> Float[Tensor, "n channels {size} {size}"]:
     """Pictures of `size` x `size` pixels, antialiased; already that size: unchanged."""
     side = images.shape[-1]
     if side == size:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from backends import Images
+from backends.losses import resize
 
 Maps = Float[Tensor, "n channels side side"]
 Single = Float[Tensor, "n 1 side side"]
@@ -25,7 +28,11 @@ MARGIN = 0.02  # similarity by which a match must beat staying: motion needs evi
 FLOOR = 0.02  # weight of places that match nothing when offsets are smoothed
 UNLIKE, ALIKE = 0.3, 0.6  # similarity at which nothing is left of what was there, and at which all is
 STRUCTURE = 0.6  # the same for the structure of the picture, from 0
+STRUCTURE_SIDE = 128  # of the pictures whose structure is compared, pixels
 STRUCTURE_FLOOR = 0.003  # squared contrast below which structure is noise
+
+AT_REST, IN_MOTION = 0.2, 0.8  # places that something may move, and at which it surely does
+SPREAD, SPREAD_FLOOR = 9, 0.05  # window over which colours spread, places; and the weight of knowing none
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Motion:
     """How a picture follows an edit."""
 
     offsets: Offsets  # from every place to where it was before, x then y, in places of these maps
-    seen: Single  # how much of what was there can still be seen: 0...1
+    seen: Float[Tensor, "n 1 places places"]  # how much of what was there can still be seen: 0...1
 
     def moved(
         self, x: Float[Tensor, "_ channels pixels pixels"]
@@ -41,8 +48,19 @@ class Motion:
         """`x`, which belongs to the unedited picture, where it is now. Any size."""
         return warp(x, self.offsets)
 
-    def seen_at(self, side: int) -> Float[Tensor, "n 1 {side} {side}"]:
-        return _resized(self.seen, side)
+    @property
+    def moving(self) -> Single:
+        """Whether a place is another one than before: 0...1."""
+        length = self.offsets.square().sum(1, keepdim=True).sqrt()
+        return ((length - AT_REST) / (IN_MOTION - AT_REST)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Still:
+    """The unedited picture, in one size."""
+
+    drawn: Float[Tensor, "1 3 side side"]  # by the generator
+    photograph: Float[Tensor, "1 3 side side"]
 
 
 def motion(after: Maps, before: Maps) -> Offsets:
@@ -59,29 +77,57 @@ def motion(after: Maps, before: Maps) -> Offsets:
         low_new, low_old = (F.normalize(F.avg_pool2d(x, factor), dim=1) for x in (new, old))
         offsets = _searched(low_new, low_old, None, COARSE_WINDOW, COARSE_SHARPNESS, COARSE_DISTANCE)
         likeness, staying = _alike(low_new, low_old, offsets), _alike(low_new, low_old)
-        moving = likeness > staying + MARGIN
+        moving = _moving(likeness, staying)
         weight = FLOOR + torch.where(moving, likeness, staying).clamp(min=0).square()
-        offsets = _resized(_smoothed(offsets * moving, weight, 3), side) * factor
+        offsets = resized(_smoothed(offsets * moving, weight, 3), side) * factor
     offsets = _searched(new, old, offsets, FINE_WINDOW, FINE_SHARPNESS, FINE_DISTANCE)
     likeness, staying = _alike(new, old, offsets), _alike(new, old)
-    moving = _mean((likeness > staying + MARGIN).float(), 5) > 0.5  # as most of the neighbours say
+    moving = _mean(_moving(likeness, staying).float(), 5) > 0.5  # as most of the neighbours say
     weight = FLOOR + torch.maximum(likeness, staying).clamp(min=0).square()
     return _smoothed(_smoothed(offsets * moving, weight, 5), weight, 5)
 
 
-def follow(after: Maps, before: Maps, picture: Maps, picture_before: Maps) -> Motion:
+def follow(after: Maps, before: Maps, drawn: Images, drawn_before: Images) -> Motion:
     """Where everything went, and what is still to be seen: places whose maps and whose structure are alike.
 
-    `picture` is what the generator draws of the edited latents, and `picture_before` of the unedited ones,
-    small (one pixel a place, or some): structure is compared there (the last factor of SSIM; Wang et al.,
-    IEEE TIP 2004, equation 10), so that a change of colour alone hides nothing.
+    `drawn` are the generator's pictures of edited latents, `drawn_before` those of the unedited ones. Their
+    structure is compared at STRUCTURE_SIDE (contrast and structure of SSIM; Wang et al., IEEE TIP 2004,
+    section III B), so that a change of colour alone hides nothing.
     """
     offsets = motion(after, before)
     likeness = _alike(standardised(after, before), standardised(before, before), offsets)
     seen = ((likeness - UNLIKE) / (ALIKE - UNLIKE)).clamp(0, 1)
-    same = structure(picture, warp(picture_before, offsets))
-    same = _mean((same / STRUCTURE).clamp(0, 1), 5)
-    return Motion(offsets, _resized(seen, picture.shape[-1]) * same)
+    small, small_before = (resize(x, min(STRUCTURE_SIDE, x.shape[-1])) for x in (drawn, drawn_before))
+    same = (structure(small, warp(small_before, offsets)) / STRUCTURE).clamp(0, 1)
+    return Motion(offsets, resized(seen, same.shape[-1]) * _mean(same, 5))
+
+
+def carried(drawn: Images, motion: Motion, still: Still) -> Images:
+    """The generator's edited pictures with the photograph in them; the photograph where nothing was edited.
+
+    Where a place stays, it is the photograph plus what the edit changes there. Where it moves, texture comes
+    from the photograph and only coarse changes from the generator, whose own texture never fits what moved.
+    What was not to be seen before is the generator's, in the light and the colours of what is around.
+    """
+    side = drawn.shape[-1]
+    seen, moving = resized(motion.seen, side), resized(motion.moving, side)
+    small = min(STRUCTURE_SIDE, side)
+    change = resize(drawn, small) - motion.moved(resize(still.drawn, small))
+    coarse = resized(_mean(_mean(change, 3), 3), side)
+    missing = still.photograph - still.drawn
+    staying = drawn + motion.moved(missing)
+    going = motion.moved(still.photograph) + coarse
+    kept = staying + moving * (going - staying)
+    new = drawn + resized(_around(motion, missing), side)
+    return new + seen * (kept - new)
+
+
+def _around(motion: Motion, missing: Float[Tensor, "1 3 pixels pixels"]) -> Maps:
+    """What is missing in the parts that can be seen, spread over those that cannot."""
+    places = min(motion.offsets.shape[-1], missing.shape[-1])
+    colours, seen = motion.moved(resize(missing, places)), resize(motion.seen, places)
+    amount, weight = (_mean(_mean(x, SPREAD), SPREAD) for x in (colours * seen, seen))
+    return amount / (weight + SPREAD_FLOOR)
 
 
 def standardised(maps: Maps, like: Maps) -> Maps:
@@ -104,7 +150,7 @@ def warp(
 ) -> Float[Tensor, "n channels pixels pixels"]:
     """`x` sampled (bilinear) at every place plus its offset; offsets are in places of their own size."""
     side = x.shape[-1]
-    ways = _resized(offsets, side) * (side / offsets.shape[-1])
+    ways = resized(offsets, side) * (side / offsets.shape[-1])
     axis = torch.arange(side, device=x.device) + 0.5
     y, x_axis = torch.meshgrid(axis, axis, indexing="ij")
     grid = torch.stack([x_axis + ways[:, 0], y + ways[:, 1]], dim=-1) * (2 / side) - 1
@@ -133,6 +179,11 @@ def _alike(new: Maps, old: Maps, offsets: Offsets | None = None) -> Single:
     return _mean((new * moved).sum(1, keepdim=True), 3)
 
 
+def _moving(likeness: Single, staying: Single) -> Bool[Tensor, "n 1 side side"]:
+    """Where there is evidence for motion: the match is better than staying, and better than chance."""
+    return (likeness > staying + MARGIN) & (likeness > UNLIKE)
+
+
 def _smoothed(offsets: Offsets, weight: Single, width: int) -> Offsets:
     return _mean(offsets * weight, width) / _mean(weight, width)
 
@@ -142,7 +193,8 @@ def _mean(x: Maps, width: int) -> Maps:
     return F.avg_pool2d(F.pad(x, (width // 2,) * 4, mode="replicate"), width, stride=1)
 
 
-def _resized(x: Maps, side: int) -> Float[Tensor, "n channels {side} {side}"]:
+def resized(x: Maps, side: int) -> Float[Tensor, "n channels {side} {side}"]:
+    """Bilinear, to a larger side; already that size: unchanged."""
     if x.shape[-1] == side:
         return x
     return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)

@@ -4,4 +4,4 @@ from examples.inverters import optimize
 
 
 def settings(folder, generator):
-    return {"start": {"name": "optimize", **optimize.settings(folder, generator)}, "steps": 3}
+    return {"start": {"name": "optimize", **optimize.settings(folder, generator)}}

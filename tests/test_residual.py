@@ -1,0 +1,141 @@
+"""The photograph stays the photograph: exactly at zero, moved along by edits, hidden by what is new."""
+
+import pytest
+import torch
+from examples import settings
+from PIL import ImageChops
+
+from backends import transport
+from backends.decoders.residual import Residual
+from backends.generators import Generator
+from backends.generators.toy import Toy
+from backends.inverters.residual import Residual as Inverter
+from backends.photos import to_images, to_pil
+from backends.transport import Motion, Still
+from config import checked
+from plugins import find, names
+
+
+@pytest.fixture(params=names(Generator))
+def generator(request, tmp_path):
+    return checked(find(Generator, request.param), settings("generators", request.param, tmp_path))
+
+
+def photograph(size):
+    levels = torch.randint(0, 256, (1, 3, size, size), generator=torch.Generator().manual_seed(0))
+    return levels / 127.5 - 1
+
+
+def exact(generator, match=1):
+    target = photograph(generator.size)
+    latents = generator.sample([1]).half().float()
+    return Residual.of(generator, latents, target, match).completed(target), latents, target
+
+
+def test_unedited_it_is_the_photograph_to_the_last_level(generator):
+    decoder, latents, target = exact(generator)
+    same = ImageChops.difference(to_pil(decoder.render(latents))[0], to_pil(target)[0])
+    assert same.getbbox() is None
+    assert torch.equal(to_images(to_pil(decoder.synthesize(latents).detach())[0], generator.size), target)
+
+
+def test_an_edit_is_seen_and_gradients_pass(generator):
+    decoder, latents, target = exact(generator)
+    edited = (latents + 0.5).requires_grad_()
+    drawn = decoder.synthesize(edited)
+    assert (drawn - target).abs().mean() > 0.01
+    assert torch.autograd.grad(drawn.square().sum(), edited)[0].abs().sum() > 0
+    torch.testing.assert_close(decoder.render(edited.detach()), drawn.detach(), rtol=1e-3, atol=1e-3)
+
+
+def test_the_photograph_is_not_stored():
+    decoder, _, _ = exact(Toy(size=512))
+    assert {value.dtype for value in decoder.delta.values()} == {
+        torch.float16,
+        torch.float32,
+        torch.int8,
+        torch.uint8,
+    }
+    assert decoder.delta["residual"].shape == (3, 256, 256)
+
+
+def test_what_is_stored_draws_nearly_the_photograph():
+    smooth = torch.nn.functional.interpolate(photograph(8), (64, 64), mode="bicubic").clamp(-1, 1)
+    decoder = Residual.of(Toy(), Toy().sample([1]), smooth, 1)
+    assert (decoder.render(decoder.own) - smooth).abs().max() < 0.02
+
+
+def test_a_photograph_at_a_time():
+    toy = Toy()
+    with pytest.raises(ValueError, match="one photograph, here are 2"):
+        next(Inverter(start={"name": "mean"}).invert(photograph(64).repeat(2, 1, 1, 1), toy))
+    twice = Inverter(start={"name": "residual", "start": {"name": "mean"}}).invert(photograph(64), toy)
+    with pytest.raises(ValueError, match="decoder of its own"):
+        next(twice)
+
+
+# transport
+
+
+def noise(channels, side, seed=0):
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(1, channels, side, side, generator=source)
+
+
+def shifted(x, right, down):
+    return torch.roll(x, (down, right), (2, 3))
+
+
+@pytest.mark.parametrize("way", [(0, 0), (1, 0), (-5, 3), (8, -6)])
+def test_motion_finds_where_maps_came_from(way):
+    before = torch.nn.functional.avg_pool2d(noise(32, 68), 5, 1)
+    offsets = transport.motion(shifted(before, *way), before)
+    middle = offsets[0, :, 16:-16, 16:-16]
+    expected = torch.tensor([-way[0], -way[1]]).float().view(2, 1, 1).expand_as(middle)
+    assert (middle - expected).abs().median() < 0.1
+    assert ((middle - expected).abs().amax(0) < 0.5).float().mean() > 0.95
+
+
+def test_no_motion_without_evidence():
+    assert transport.motion(noise(32, 64, 1), noise(32, 64, 2)).abs().max() == 0
+    plain = torch.ones(1, 8, 64, 64) + 1e-3 * noise(8, 64)
+    assert transport.motion(plain, plain).abs().max() == 0
+
+
+def test_a_change_of_colour_hides_nothing_and_a_new_pattern_does():
+    maps = torch.nn.functional.avg_pool2d(noise(32, 68), 5, 1)
+    before = 0.3 * torch.nn.functional.interpolate(noise(3, 32), (128, 128))
+    tinted = before + torch.tensor([0.4, -0.2, 0.1]).view(1, 3, 1, 1)
+    assert transport.follow(maps, maps, tinted, before).seen.min() > 0.99
+    after = before.clone()
+    after[..., 40:90, 40:90] = 0.3 * torch.nn.functional.interpolate(noise(3, 25, 5), (50, 50))
+    seen = transport.follow(maps, maps, after, before).seen
+    assert seen[..., 55:75, 55:75].mean() < 0.4
+    assert seen[..., :25, :].min() > 0.99
+
+
+def test_what_stays_keeps_the_edit_and_what_moves_keeps_the_photographs_texture():
+    still = Still(0.2 * noise(3, 64), photograph(64))
+    seen = torch.ones(1, 1, 64, 64)
+    wrinkle = torch.zeros(1, 3, 64, 64)
+    wrinkle[..., 30, :] = -0.5
+    at_rest = Motion(torch.zeros(1, 2, 64, 64), seen)
+    torch.testing.assert_close(
+        transport.carried(still.drawn + wrinkle, at_rest, still), still.photograph + wrinkle
+    )
+    moving = Motion(torch.full((1, 2, 64, 64), 2.0), seen)
+    carried = transport.carried(noise(3, 64, 7) * 0.2, moving, still)
+    texture = carried - torch.nn.functional.avg_pool2d(carried, 5, 1, 2)
+    wanted = shifted(still.photograph, -2, -2)
+    wanted = wanted - torch.nn.functional.avg_pool2d(wanted, 5, 1, 2)
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert torch.corrcoef(torch.stack([texture[inside].flatten(), wanted[inside].flatten()]))[0, 1] > 0.95
+
+
+def test_what_cannot_be_seen_is_the_generators_in_the_colours_around():
+    drawn = 0.2 * noise(3, 64)
+    still = Still(drawn, drawn + 0.3)  # the photograph is lighter everywhere
+    seen = torch.ones(1, 1, 64, 64)
+    seen[..., 28:36, 28:36] = 0
+    carried = transport.carried(drawn, Motion(torch.zeros(1, 2, 64, 64), seen), still)
+    torch.testing.assert_close(carried[..., 30:34, 30:34], drawn[..., 30:34, 30:34] + 0.3, rtol=0, atol=0.08)
