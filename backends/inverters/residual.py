@@ -15,6 +15,7 @@ from backends.inverters import Inversion, Inverter
 from plugins import build
 
 MATCHED = 64  # most places, to a side, of the maps in which motion is looked for
+PIXELS = 4  # least side of a place: maps of the last layers hold colours rather than parts of things
 
 
 @dataclass
@@ -47,8 +48,9 @@ class Residual(Inverter):
 
 
 def _matching(generator: Generator, latents: Latents) -> int:
-    """The last layer whose maps have at most MATCHED places to a side."""
+    """The last layer whose maps have at most MATCHED places to a side, and PIXELS pixels to a place."""
+    most = min(MATCHED, generator.size // PIXELS)
     for layer in range(1, generator.layers):
-        if generator.activations(latents, layer).shape[-1] > MATCHED:
+        if generator.activations(latents, layer).shape[-1] > most:
             return layer - 1
     return generator.layers - 1
