@@ -7,6 +7,7 @@ the compiled version.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,16 @@ class Still:
     drawn: Float[Tensor, "1 3 side side"]  # by the generator
     photograph: Float[Tensor, "1 3 side side"]
 
+    @cached_property
+    def doubt(self) -> Float[Tensor, "1 1 places places"]:
+        """Where the generator's structure is another than the photograph's: 0...1.
+
+        What an edit changes in the small there belongs to something that the photograph does not show.
+        """
+        places = min(STRUCTURE_SIDE, self.drawn.shape[-1])
+        alike = structure(resize(self.drawn, places), resize(self.photograph, places))
+        return 1 - _mean((alike / STRUCTURE).clamp(0, 1), 5)
+
 
 def motion(after: Maps, before: Maps) -> Offsets:
     """The offsets between the maps of the edited and of the unedited picture, coarse to fine.
@@ -105,8 +116,9 @@ def follow(after: Maps, before: Maps, drawn: Images, drawn_before: Images) -> Mo
 def carried(drawn: Images, motion: Motion, still: Still) -> Images:
     """The generator's edited pictures with the photograph in them; the photograph where nothing was edited.
 
-    Where a place stays, it is the photograph plus what the edit changes there. Where it moves, texture comes
-    from the photograph and only coarse changes from the generator, whose own texture never fits what moved.
+    Where a place stays, it is the photograph plus what the edit changes there. Where it moves, or where the
+    generator never drew what the photograph shows, texture comes from the photograph and only coarse changes
+    from the generator, whose own texture does not fit there.
     What was not to be seen before is the generator's, in the light and the colours of what is around.
     """
     side = drawn.shape[-1]
@@ -117,7 +129,8 @@ def carried(drawn: Images, motion: Motion, still: Still) -> Images:
     missing = still.photograph - still.drawn
     staying = drawn + motion.moved(missing)
     going = motion.moved(still.photograph) + coarse
-    kept = staying + moving * (going - staying)
+    doubt = resized(motion.moved(still.doubt), side)
+    kept = staying + torch.maximum(moving, doubt) * (going - staying)
     new = drawn + resized(_around(motion, missing), side)
     return new + seen * (kept - new)
 

@@ -10,6 +10,7 @@ from backends.decoders.residual import Residual
 from backends.generators import Generator
 from backends.generators.toy import Toy
 from backends.inverters.residual import Residual as Inverter
+from backends.inverters.residual import _matching
 from backends.photos import to_images, to_pil
 from backends.transport import Motion, Still
 from config import checked
@@ -43,7 +44,8 @@ def test_an_edit_is_seen_and_gradients_pass(generator):
     decoder, latents, target = exact(generator)
     edited = (latents + 0.5).requires_grad_()
     drawn = decoder.synthesize(edited)
-    assert (drawn - target).abs().mean() > 0.01
+    change = generator.synthesize(edited) - generator.synthesize(latents)  # weights at random: of any size
+    assert (drawn - target).abs().mean() > 0.05 * change.abs().mean()
     assert torch.autograd.grad(drawn.square().sum(), edited)[0].abs().sum() > 0
     torch.testing.assert_close(decoder.render(edited.detach()), drawn.detach(), rtol=1e-3, atol=1e-3)
 
@@ -63,6 +65,36 @@ def test_what_is_stored_draws_nearly_the_photograph():
     smooth = torch.nn.functional.interpolate(photograph(8), (64, 64), mode="bicubic").clamp(-1, 1)
     decoder = Residual.of(Toy(), Toy().sample([1]), smooth, 1)
     assert (decoder.render(decoder.own) - smooth).abs().max() < 0.02
+
+
+class Sides(Toy):
+    """A generator whose maps after each layer have these sides."""
+
+    def __init__(self, size, *sides):
+        super().__init__(size, len(sides))
+        self.sides = sides
+
+    def activations(self, latents, layer):
+        return torch.zeros(1, 1, self.sides[layer], self.sides[layer])
+
+
+COMPACT = (4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("size", "sides", "layer"),
+    [
+        (64, (*COMPACT[:10], 32), 6),
+        (128, (*COMPACT[:13], 64), 9),
+        (256, (*COMPACT, 128), 12),
+        (256, (4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256), 9),
+        (1024, (4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024), 9),
+        (8, (8, 8), 0),
+    ],
+)
+def test_motion_is_looked_for_in_parts_of_things(size, sides, layer):
+    generator = Sides(size, *sides)
+    assert _matching(generator, generator.mean()) == layer
 
 
 def test_a_photograph_at_a_time():
@@ -115,7 +147,7 @@ def test_a_change_of_colour_hides_nothing_and_a_new_pattern_does():
 
 
 def test_what_stays_keeps_the_edit_and_what_moves_keeps_the_photographs_texture():
-    still = Still(0.2 * noise(3, 64), photograph(64))
+    still = Still(photograph(64) * 0.6 + 0.1, photograph(64))
     seen = torch.ones(1, 1, 64, 64)
     wrinkle = torch.zeros(1, 3, 64, 64)
     wrinkle[..., 30, :] = -0.5
@@ -130,6 +162,17 @@ def test_what_stays_keeps_the_edit_and_what_moves_keeps_the_photographs_texture(
     wanted = wanted - torch.nn.functional.avg_pool2d(wanted, 5, 1, 2)
     inside = (..., slice(8, -8), slice(8, -8))
     assert torch.corrcoef(torch.stack([texture[inside].flatten(), wanted[inside].flatten()]))[0, 1] > 0.95
+
+
+def test_what_the_generator_never_drew_takes_coarse_changes_alone():
+    still = Still(0.5 * noise(3, 64), photograph(64))
+    assert still.doubt.mean() > 0.8
+    unmoved = Motion(torch.zeros(1, 2, 64, 64), torch.ones(1, 1, 64, 64))
+    pattern = 0.5 * noise(3, 64, 3)
+    middle = (..., slice(16, -16), slice(16, -16))
+    change = (transport.carried(still.drawn + 0.3 + pattern, unmoved, still) - still.photograph)[middle]
+    assert abs(float(change.mean()) - 0.3) < 0.05
+    assert change.std() < 0.5 * pattern.std()
 
 
 def test_what_cannot_be_seen_is_the_generators_in_the_colours_around():
