@@ -53,6 +53,7 @@ class Comparison:
     editor: Editor
     settings: Inversions
     scorers: list[Scorer]
+    judges: dict[str, Judge]  # of identity, by name
     photographs: Sequence[Photograph]
     deviations: Float[Tensor, " scores"]  # of each score over photographs
     reference: Float[Tensor, "n features"]  # of `metrics.features`, of photographs
@@ -72,16 +73,12 @@ class Comparison:
         """
         chosen = evaluation.inversion if evaluation else Inversions()
         built = evaluation.built() if evaluation else []
+        found = judges.of(editor.domain.subject)
         crowd = [photograph.images for photograph in (others if len(others) > 1 else photographs)]
         scored = [scorers.score(built, images, [""]) for images in crowd] if built else [torch.zeros(2, 0)]
         deviations = torch.cat(scored).std(0, correction=0).clamp(min=1e-6)
         features = torch.cat([metrics.features(images) for images in crowd]).cpu()
-        return Comparison(editor, chosen, built, photographs, deviations, features)
-
-    @property
-    def judges(self) -> dict[str, Judge]:
-        """By name."""
-        return judges.of(self.editor.domain.subject)
+        return Comparison(editor, chosen, built, found, photographs, deviations, features)
 
     def add(self, label: str, folder: Path) -> None:
         """Inverts and edits with one inverter, and judges what it has drawn."""

@@ -47,8 +47,9 @@ def grey_features(images, *_):
 def _no_weights(monkeypatch):
     monkeypatch.setattr(losses, "perceptual_features", lambda images, _="": [images])
     monkeypatch.setattr("evaluation.metrics.features", grey_features)
-    lite2 = judges.Judge(grey_features, judges.angular, "efficientnet_lite2", 0.0)
+    lite2 = judges.Judge(grey_features, judges.angular, "efficientnet_lite2")
     monkeypatch.setattr(judges, "OTHERS", {"grey": lite2})
+    monkeypatch.setattr(judges.weights, "prepare", lambda name: None)
     monkeypatch.setattr(similarity, "lpips_distance", lambda: None)
 
 
@@ -209,6 +210,16 @@ def test_judges_know_inverters_that_look_through_their_network():
     assert dlib.knows(Optimize(losses={"pixel": 1.0, "identity": 1.0}))
     assert not dlib.knows(Optimize(losses={"pixel": 1.0, "identity": 0.0}))
     assert not dlib.knows(Mean())
+
+
+def test_a_judge_whose_weights_cannot_be_had_is_left_out(monkeypatch, caplog):
+    def prepare(name):
+        if name == "face_judge":
+            raise judges.weights.WeightsError("npm is not installed")
+
+    monkeypatch.setattr(judges.weights, "prepare", prepare)
+    assert list(judges.of("face")) == ["dlib"]
+    assert "MobileFace does not judge identity: npm is not installed" in caplog.text
 
 
 def test_distances_of_judges():
