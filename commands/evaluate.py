@@ -100,9 +100,12 @@ def _generator(options: argparse.Namespace, editor: "Editor") -> int:
 
 def _inversion(options: argparse.Namespace, editor: "Editor") -> int:
     """Inverts and edits the same photographs with all inverters."""
+    from config import ConfigError
     from evaluation import photographs
     from evaluation.inversion import Comparison, report, wanted
 
+    if not options.photographs:
+        raise ConfigError("evaluate inversion needs --photographs, a folder or a zip archive")
     labels = _listed(options.inverters) or list(editor.inverters)
     for label in [*labels, *filter(None, [options.baseline])]:
         editor.inverter(label)  # an unknown one is an error before any work

@@ -69,8 +69,12 @@ class Comparison:
     ) -> "Comparison":
         """`others` are photographs that say how much scores and features vary; they are not inverted.
 
-        Without an evaluation there are no edits.
+        Without an evaluation there are no edits. Raises ConfigError without photographs.
         """
+        if not photographs:
+            raise ConfigError(
+                f"none of the photographs can be used: each must show a {editor.domain.subject}"
+            )
         chosen = evaluation.inversion if evaluation else Inversions()
         built = evaluation.built() if evaluation else []
         found = judges.of(editor.domain.subject)
