@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--reference", type=int, default=200, metavar="N", help="other photographs, to compare edits with")
     add("--inverters", default="", metavar="A,B", help="labels (default: all inverters of the domain)")
-    add("--baseline", default="", metavar="A", help="inverter that edits are compared with (default: first)")
+    add("--baseline", default="", metavar="A", help="that edits are compared with (default: optimize)")
     add("--edits", metavar="A,B", help='names in configs/evaluation (default: all; "": none)')
     add("--no-round-trip", action="store_true", help="without inverting edited pictures again")
 
@@ -107,7 +107,9 @@ def _inversion(options: argparse.Namespace, editor: "Editor") -> int:
     if not options.photographs:
         raise ConfigError("evaluate inversion needs --photographs, a folder or a zip archive")
     labels = _listed(options.inverters) or list(editor.inverters)
-    for label in [*labels, *filter(None, [options.baseline])]:
+    if options.baseline and options.baseline not in labels:
+        raise ConfigError(f"--baseline {options.baseline!r} is not compared; there are: {', '.join(labels)}")
+    for label in labels:
         editor.inverter(label)  # an unknown one is an error before any work
     evaluation = wanted(editor.name, options.edits, not options.no_round_trip)
     place = Path(options.photographs)
@@ -116,7 +118,8 @@ def _inversion(options: argparse.Namespace, editor: "Editor") -> int:
     rest = photographs.spread([name for name in names if name not in set(chosen)], options.reference)
     subjects = list(photographs.load(editor, place, chosen))
     comparison = Comparison.of(editor, evaluation, subjects, list(photographs.load(editor, place, rest)))
-    report(comparison, labels, options.out, options.baseline)
+    usual = "optimize" if "optimize" in labels else labels[0]
+    report(comparison, labels, options.out, options.baseline or usual)
     return 0
 
 

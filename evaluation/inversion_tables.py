@@ -100,7 +100,8 @@ class Tables:
         names = list(self.settings.edits)
         for edit, inverter in [(e, i) for e in [*names, "all"] for i in inverters]:
             rows = self._edits(inverter, None if edit == "all" else edit)
-            means = {name: mean(row.figures[name] for row in rows if row.reached) for name in columns}
+            # absolute, as some photographs lose what others get: strengths and changes of both signs
+            means = {name: mean(abs(row.figures[name]) for row in rows if row.reached) for name in columns}
             if edit == "all":
                 means |= {"strength": nan, "change": nan}
             some = names if edit == "all" else [edit]

@@ -231,3 +231,10 @@ def test_edits_of_the_domains_exist(domain):
 def test_without_photographs_there_is_nothing_to_compare(toy, evaluation):
     with pytest.raises(ConfigError, match="must show a picture"):
         Comparison.of(toy, evaluation, [], [])
+
+
+def test_the_baseline_must_be_compared(folder, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    some = ["--photographs", "photographs", "--inverters", "mean", "--baseline", "pivotal"]
+    assert main(["evaluate", "inversion", "--configs", str(CONFIGS), "--domain", "toy", *some]) == 1
+    assert "'pivotal' is not compared; there are: mean" in capfd.readouterr().err
