@@ -18,6 +18,8 @@ CELL, TITLE, LINES = 192, 18, 20  # of sheets: side of a picture, height of titl
 TIMES = ("seconds", "processor", "first")  # of which the median is given, of others the mean
 DIGITS = {"mse": 4, "mse_whole": 4, "psnr": 2, "bytes": 0, "round_trip": 4, "background": 1}  # others: 3
 ABSENT = "-"
+STORED_TITLE = ", stored"  # after the label of an inverter: what its latents file draws
+nan = float("nan")
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,15 @@ class Tables:
     def ratio(self, inverter: str, edit: str, judge: str) -> float:
         """Mean identity distance over that of the baseline, of photographs that both could change enough.
 
-        nan when there are none.
+        nan when there are none, or the baseline's distance is 0.
         """
         ours, theirs = (
             {r.photograph: r.figures[judge] for r in self._edits(each, edit) if r.reached}
             for each in (inverter, self.baseline)
         )
         both = ours.keys() & theirs.keys()
-        return fmean(ours[name] for name in both) / fmean(theirs[name] for name in both) if both else nan
+        usual = fmean(theirs[name] for name in both) if both else 0.0
+        return fmean(ours[name] for name in both) / usual if usual else nan
 
     def inversion_table(self) -> str:
         """A row an inverter, and one a published method."""
@@ -119,10 +122,6 @@ class Tables:
     def _stars(self, inverter: str) -> dict[str, str]:
         known = self.flattered.get(inverter.removesuffix(STORED_TITLE), ())
         return dict.fromkeys(known, "*")
-
-
-nan = float("nan")
-STORED_TITLE = ", stored"
 
 
 def mean(values: Iterable[float]) -> float:

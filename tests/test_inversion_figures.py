@@ -20,8 +20,12 @@ from config import ConfigError
 from editor import Editor
 from evaluation import judges, photographs, similarity
 from evaluation.edits import background, outside
+from evaluation.inversion_tables import TIMES, EditRow, InversionRow, Tables
 from evaluation.photographs import Photograph, chosen, names, seen
+from evaluation.settings import Inversions, MatchedEdit
 from evaluation.similarity import compare, psnr, ssim
+
+FIGURES = ("mse", "mse_whole", "psnr", "ssim", "perceptual", "lpips", "bytes", "identity dlib", *TIMES)
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +197,29 @@ def test_background_is_outside_the_head_and_seen():
     picture[..., 10:] = -1 + 2 / 255
     assert background(picture, photograph, head) == pytest.approx(1, abs=1e-3)
     assert math.isnan(background(picture, photograph, []))
+
+
+def edited(inverter, photograph, distance, reached=True):
+    figures = dict.fromkeys(("strength", "change", "others", "background", "round_trip"), -1.0)
+    return EditRow(inverter, photograph, "smile", reached, figures | {"identity dlib": distance})
+
+
+def test_identity_is_compared_where_both_inverters_reached_the_change():
+    rows = [edited("a", "1", 0.4), edited("a", "2", 0.6), edited("a", "3", 0.8, reached=False)]
+    rows += [edited("b", "1", 0.1), edited("b", "2", 0.9, reached=False), edited("b", "3", 0.9)]
+    inversions = [
+        InversionRow(name, "1", name == "b", dict.fromkeys(FIGURES, 0.25)) for name in ("a", "b", "b, stored")
+    ]
+    settings = Inversions({"smile": MatchedEdit("smile", "smiling", 4)}, published={"PTI": {"mse": 0.0082}})
+    judged = ["identity dlib"]
+    tables = Tables(inversions, rows, judged, {"a": [], "b": judged}, {"a": 7.0}, settings, "a")
+    assert tables.ratio("b", "smile", "identity dlib") == pytest.approx(0.25)
+    assert math.isnan(tables.ratio("b", "older", "identity dlib"))
+    assert "| smile | b | 2 of 3 | 1.000 | 1.000 | 0.500* | 1.000 | 1.0 | 1.0000 | 0.250 | - |" in (
+        tables.edit_table()
+    )
+    lines = tables.inversion_table().splitlines()
+    assert lines[0].startswith("| inverter | MSE | MSE, padding too | PSNR |")
+    assert lines[4].startswith("| b, stored | 0.2500 |")
+    assert ["0.250*" in line for line in lines[2:5]] == [False, True, True]
+    assert lines[5].startswith("| PTI (published) | 0.0082 | - | - |")
