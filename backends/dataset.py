@@ -72,12 +72,17 @@ def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
     pixels = torch.empty(len(pairs), size, size, 3, dtype=torch.uint8)
     for i, (_, source) in enumerate(tqdm(pairs, "photographs", disable=None)):
         pixels[i] = _square(source, size)
-    step = len(pairs) / max(data.holdout, 1)
-    held = [int(step * i + step / 2) for i in range(data.holdout)]
+    held = held_out(len(pairs), data.holdout)
     kept = sorted({*range(len(pairs))}.difference(held))
     train, test = (Photographs(pixels[part], [pairs[i][0] for i in part]) for part in (kept, held))
     logger.info("%d photographs to train on, %d held out", len(train), len(test))
     return train, test
+
+
+def held_out(count: int, holdout: int) -> list[int]:
+    """Indices of `holdout` of `count` sorted photographs that training never sees, spread evenly."""
+    step = count / max(holdout, 1)
+    return [int(step * i + step / 2) for i in range(holdout)]
 
 
 def _opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:

@@ -12,6 +12,41 @@ FOLDER = CONFIGS / "evaluation"
 
 
 @dataclass
+class MatchedEdit:
+    """An edit that inverters are compared on, as strong for each as it takes to change a score by so much."""
+
+    direction: str  # of the domain, as in `--set`: "smile", "SeFa/SeFa 1"
+    score: str  # that more of the direction raises; with "-" before it: lowers
+    change: float  # to more (or less) of the direction, in the score's own units
+    either: bool = False  # for log-odds: what a photograph has is taken away, what it lacks is added
+    again: bool = False  # also the manipulation round trip, which takes another inversion
+
+    @property
+    def column(self) -> str:
+        """Name of the score."""
+        return self.score.removeprefix("-")
+
+
+@dataclass
+class Inversions:
+    """How the inverters of a domain are compared: `python cli.py evaluate inversion`."""
+
+    edits: dict[str, MatchedEdit] = field(default_factory=dict)
+    # Centre and half axes (x, y, x, y) of an ellipse around every head, in sides of the crop; what is outside
+    # is background. Empty = the background is not measured.
+    head: list[float] = field(default_factory=list)
+    trained: dict[str, list[str]] = field(default_factory=dict)  # inverter -> judges that its training used
+    published: dict[str, dict[str, float]] = field(default_factory=dict)  # method -> figures, to stand beside
+    note: str = ""  # what is different about the published ones
+
+    def __post_init__(self) -> None:
+        if self.head and (len(self.head) != 4 or min(self.head[2:]) <= 0):
+            raise ConfigError("head: expected [x, y, half width, half height] of an ellipse, in sides")
+        if still := [name for name, edit in self.edits.items() if not edit.change]:
+            raise ConfigError(f"edits: {still[0]}: change may not be 0")
+
+
+@dataclass
 class Evaluation:
     """How the directions of a domain are measured and named."""
 
@@ -29,6 +64,7 @@ class Evaluation:
     # Names of `sliders` whose score is the log-odds of something that a picture has or lacks: the upper end
     # is tried on pictures that lack it, the lower end on pictures that have it.
     binary: list[str] = field(default_factory=list)
+    inversion: Inversions = field(default_factory=Inversions)
 
     def __post_init__(self) -> None:
         if bad := [score for score, words in self.words.items() if len(words) != 2]:

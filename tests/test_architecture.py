@@ -31,7 +31,7 @@ MAY_IMPORT = {  # top-level package or module -> what of the project it may impo
     },
     "cli": {"commands"},
     "training": {"training", "plugins", "backends", "directions", "evaluation", "video"},
-    "evaluation": {"evaluation", "editor", "backends", "directions", "plugins", "video"},
+    "evaluation": {"evaluation", "editor", "backends", "directions", "latents", "plugins", "video"},
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ members: {net.pth: {path: net.pth, sha256: '%s', size: 1}}
         ("members: {state.json: {path: a, sha256: '%s', size: 1}}" % ("0" * 64), "state.json"),
         ("members: {}", "members"),
         ("{source: {name: repository}, members: {a.bin: {path: a, size: 1}}}", "sha256 is needed"),
-        ("source: {name: nowhere}", "file, hub, package, repository"),
+        ("source: {name: nowhere}", "file, hub, npm, package, repository"),
         ("source: {name: file, variable: HOME}", "unknown setting 'variable'"),
         ("source: {name: hub, repository: a/b, revision: main}", "commit"),
     ],

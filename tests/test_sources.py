@@ -13,6 +13,7 @@ import pytest
 from backends.sources import Member, Source, SourceError, repository
 from backends.sources.file import File
 from backends.sources.hub import Hub
+from backends.sources.npm import Npm
 from backends.sources.package import Package
 from backends.sources.repository import Repository
 from plugins import find, names
@@ -275,3 +276,61 @@ def test_a_copy_of_the_users_is_not_fetched(folders, tmp_path, monkeypatch):
     (own / "net.bin").write_bytes(CONTENT[::-1])
     with pytest.raises(SourceError, match="SEMANTIC_SLIDERS_MODELS"):
         Hub("someone/net", COMMIT).fetch({"mine.bin": member("models/net.bin")}, *folders)
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """A program called npm that serves one folder, and remembers what it was asked."""
+    place = tmp_path / "npm"
+    place.mkdir()
+    program = place / "npm"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > "{place}/asked"\ncp "{place}"/*.tgz "$4"/ || {{ echo E404 >&2; exit 1; }}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(place), prepend=":")
+    return place
+
+
+def tarball(folder: Path) -> Path:
+    file = folder / "owner-tiny-1.0.tgz"
+    with tarfile.open(file, "w:gz") as archive:
+        info = tarfile.TarInfo("package/net.bin")
+        info.size = len(CONTENT)
+        archive.addfile(info, io.BytesIO(CONTENT))
+    return file
+
+
+def npm_package(archive: Path, digest: str = "") -> Npm:
+    content = archive.read_bytes()
+    return Npm("@owner/tiny", "1.0", archive.name, digest or sha256(content), len(content))
+
+
+def test_npm_only_downloads(npm, folders):
+    source = npm_package(tarball(npm))
+    source.fetch({"net.bin": member("package/net.bin")}, *folders)
+    assert (folders[0] / "net.bin").read_bytes() == CONTENT
+    asked = (npm / "asked").read_text().split()
+    assert asked[:2] == ["pack", "@owner/tiny@1.0"]
+    assert "--ignore-scripts" in asked
+
+
+def test_another_package_than_the_pinned_one(npm, folders):
+    with pytest.raises(SourceError, match="SHA-256"):
+        npm_package(tarball(npm), "0" * 64).fetch({"net.bin": member("package/net.bin")}, *folders)
+
+
+def test_no_npm_and_no_package(npm, folders, monkeypatch):
+    source = npm_package(tarball(npm))
+    (npm / source.archive).unlink()
+    with pytest.raises(SourceError, match="network connection"):
+        source.fetch({"net.bin": member("package/net.bin")}, *folders)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SourceError, match="not installed"):
+        source.fetch({"net.bin": member("package/net.bin")}, folders[0] / "other", folders[1])
+
+
+@pytest.mark.parametrize("project", ["@owner", "../tiny", "@a/b/c", "tiny tiny", "-g"])
+def test_what_is_no_name_of_a_package_is_refused(project):
+    with pytest.raises(ValueError, match="name of a package"):
+        Npm(project, "1.0", "tiny-1.0.tgz", "0" * 64, 1)

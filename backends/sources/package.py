@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from backends.sources import Member, Source, SourceError, check_sha256, digest, save
 
@@ -21,12 +22,16 @@ log = logging.getLogger(__name__)
 
 COMMAND = ["-m", "pip", "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--no-input"]
 COMMAND += ["--disable-pip-version-check", "--retries", "2", "--timeout", "20"]
+NAME = r"\w[\w.+-]*"
 PLACES = ["--dest", "archive", "--requirement", "requirements.txt"]  # in the scratch folder
 
 
 @dataclass
 class Package(Source):
     """One pinned archive of one release."""
+
+    endings: ClassVar[tuple[str, ...]] = (".whl", ".tar.gz")
+    projects: ClassVar[str] = NAME  # what a project may be called, a regular expression
 
     project: str
     version: str
@@ -36,11 +41,11 @@ class Package(Source):
 
     def __post_init__(self) -> None:
         check_sha256(self.sha256)
-        for name in ("project", "version", "archive"):
-            if not re.fullmatch(r"\w[\w.+-]*", getattr(self, name), re.ASCII):
+        for name, pattern in (("project", self.projects), ("version", NAME), ("archive", NAME)):
+            if not re.fullmatch(pattern, getattr(self, name), re.ASCII):
                 raise ValueError(f"{name} {getattr(self, name)!r} cannot be the name of a package")
-        if not self.archive.endswith((".whl", ".tar.gz")):
-            raise ValueError(f"archive {self.archive!r} must be a .whl or a .tar.gz")
+        if not self.archive.endswith(self.endings):
+            raise ValueError(f"archive {self.archive!r} must be a {' or a '.join(self.endings)}")
 
     @property
     def address(self) -> str:
