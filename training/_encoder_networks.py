@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from backends import device
 from backends.cache import whole
 from backends.generators import Generator
-from backends.networks import efficientnet_lite
 from backends.networks.lite_encoder import LiteEncoder
 from config import resolve
 from training import _encoder_start
@@ -108,18 +107,11 @@ def prepared(settings: "Encoder", generator: Generator, crops: Crops) -> Network
     """The networks at the beginning of a run; fitted in closed form, unless a checkpoint has them."""
     space = _encoder_start.space(generator)
     layer = generator.cut_layer if settings.cut is None else settings.cut
-    trunk = efficientnet_lite.load(settings.backbone).state_dict()
-    torch.manual_seed(settings.seed)  # here: whatever else was loaded first has drawn numbers, too
-    encoder = LiteEncoder(
-        generator.layers, generator.dim, min(settings.rank, generator.dim), settings.backbone
-    )
+    rank = min(settings.rank, generator.dim)
+    encoder = LiteEncoder.new(generator.layers, generator.dim, rank, settings.backbone, settings.seed)
     discriminator = LatentDiscriminator(encoder.dim, settings.adversary)
-    encoder.trunk.load_state_dict(
-        {k: v for k, v in trunk.items() if not k.startswith(("head.", "classifier."))}
-    )
     encoder.mean.copy_(space.mean.expand(generator.layers, -1))
     encoder.basis.copy_(space.basis)
-    encoder.trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shortcut = Shortcut(generator, space, layer, settings.side)
     file = resolve(settings.folder) / "pairs.safetensors"
     pairs = _encoder_start.pairs(generator, space, settings.pairs, settings.seed, file)

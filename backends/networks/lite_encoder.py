@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backends import Images, Latents
+from backends.networks import efficientnet_lite
 from backends.networks.efficientnet_lite import SCALES, EfficientNetLite, Size
 
 SIDE = 128  # of the pictures that the trunk sees, pixels
@@ -30,7 +31,7 @@ class LiteEncoder(nn.Module):
 
     channels = 3  # of the pictures
 
-    def __init__(self, layers: int, dim: int, rank: int, size: Size = "lite0") -> None:
+    def __init__(self, layers: int, dim: int, rank: int, size: Size) -> None:
         """`rank`: largest components of W within which layers may differ from each other."""
         super().__init__()
         self.layers, self.dim, self.rank = layers, dim, rank
@@ -100,6 +101,19 @@ class LiteEncoder(nn.Module):
     def forward(self, images: Images) -> Latents:
         """W+ of pictures in [-1, 1], of any size."""
         return self.latents(self.coordinates(*self.heads(self.features(images))))
+
+    @staticmethod
+    def new(layers: int, dim: int, rank: int, size: Size, seed: int = 0) -> "LiteEncoder":
+        """One to be trained: the trunk as ImageNet made it, random heads that say no deltas.
+
+        Raises backends.weights.WeightsError when the trunk's weights cannot be had.
+        """
+        trunk = efficientnet_lite.load(size).state_dict()  # loading draws random numbers, the first time
+        torch.manual_seed(seed)
+        network = LiteEncoder(layers, dim, rank, size)
+        own = {key: value for key, value in trunk.items() if not key.startswith(("head.", "classifier."))}
+        network.trunk.load_state_dict(own)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @staticmethod
     def load(state: dict[str, Tensor]) -> "LiteEncoder":
