@@ -142,8 +142,8 @@ class Encoder(Trainer):
         images[flipped], masks[flipped] = images[flipped].flip(3), masks[flipped].flip(2)
         base, deltas = self._encoded(images, number)
         coordinates = encoder.coordinates(base, deltas)
-        with accelerator.autocast():
-            pictures = nets.shortcut(encoder.latents(coordinates), coordinates).float()
+        # in float32: bfloat16 takes longer through depthwise convolutions, there and back
+        pictures = nets.shortcut(encoder.latents(coordinates), coordinates)
         images = losses.resize(images, pictures.shape[-1])
         counts = self.padding + (1 - self.padding) * masks
         found = distortion(pictures, images, counts, self.losses, self.focus, accelerator)
@@ -224,7 +224,9 @@ def distortion(
         ]
         found["perceptual"] = torch.stack([stage.mean() for stage in stages]).sum()
     if weights["identity"]:
-        found["identity"] = losses.identity(losses.descriptors(pictures), losses.descriptors(targets)).mean()
+        with accelerator.autocast():
+            known, wanted = losses.descriptors(pictures), losses.descriptors(targets).detach()
+        found["identity"] = losses.identity(known.float(), wanted.float()).mean()
     return found
 
 
