@@ -64,7 +64,7 @@ def load(data: Data, size: int) -> tuple[Photographs, Photographs]:
 
     Raises ConfigError when there are no photographs at the place that `data` names, or too few.
     """
-    pairs = sorted(_opened(data), key=lambda pair: pair[0])
+    pairs = sorted(opened(data), key=lambda pair: pair[0])
     if len(pairs) < data.holdout + 2:
         raise ConfigError(
             f"data.path: {len(pairs)} pictures found; it takes more than holdout = {data.holdout}"
@@ -85,7 +85,7 @@ def held_out(count: int, holdout: int) -> list[int]:
     return [int(step * i + step / 2) for i in range(holdout)]
 
 
-def _opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:
+def opened(data: Data) -> Iterator[tuple[str, bytes | Image.Image]]:
     """(name, contents) of every photograph; the name is the path below the folder or inside the archive."""
     place = resolve(data.path)
     if data.path and place.is_dir():

@@ -7,6 +7,7 @@ from torch import Tensor
 from backends.networks.e4e import PyramidEncoder, SingleStyleEncoder
 from backends.networks.idinvert import IDInvertEncoder
 from backends.networks.image_to_latent import ImageToLatent
+from backends.networks.lite_encoder import LiteEncoder
 
 PLUGIN = "inverters/encoder"  # that runs them
 ENCODERS = {  # the network, and two keys that only it has together
@@ -14,6 +15,7 @@ ENCODERS = {  # the network, and two keys that only it has together
     "single": (SingleStyleEncoder, "input_layer.0.weight", "linear.weight"),
     "idinvert": (IDInvertEncoder, "block0.conv.weight", "block1.wscale1.bias"),
     "image_to_latent": (ImageToLatent, "resnet.0.weight", "dense2.weight"),
+    "lite": (LiteEncoder, "trunk.stem.weight", "base.weight"),
 }
 
 

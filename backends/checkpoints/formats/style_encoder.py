@@ -17,12 +17,14 @@ NOTES = {
     "single": "pSp's SingleStyleCodeEncoder: one w for all layers",
     "idinvert": "IDInvert",
     "image_to_latent": "pytorch_stylegan_encoder",
+    "lite": "made by training/encoder.py",
 }
 KEYS = {  # that belong to the encoder; training code adds others, which nothing reads
     "pyramid": r"(input_layer|body|styles|latlayer[12])\..*",
     "single": r"(input_layer|body|linear)\..*",
     "idinvert": r"block\d+\..*",
     "image_to_latent": r".*",
+    "lite": r".*",
 }
 EXTRA = ("deltas", "latent_avg")  # that our own files have beside them
 ON_AVERAGE = (
