@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from backends import Backend, Latents
-from backends.aligners import Aligner, Subject
+from backends.aligners import Aligner
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
 from backends.photos import to_images, to_pil
+from backends.squares import Square
 from config import CONFIGS, ConfigError, read
 from directions import Direction, DirectionId, DirectionSource, parse_layers
 from plugins import build
@@ -98,15 +99,15 @@ class Editor:
 
     def align(self, photo: Image.Image, index: int = 0) -> Image.Image:
         """The square crop around subject `index` of an upright RGB photograph. Raises AlignmentError."""
-        return self.aligner.align(photo, self.generator.size, index)
+        return self.crop(photo, self.frame(photo, index))
 
-    def crop(self, photo: Image.Image, subject: Subject) -> Image.Image:
-        """The square crop around a subject that the aligner detected."""
-        return self.aligner.crop(photo, subject, self.generator.size)
+    def frame(self, photo: Image.Image, index: int = 0) -> Square:
+        """The square around subject `index`, in pixels of the photograph. Raises AlignmentError."""
+        return self.aligner.frame(photo, self.aligner.subject(photo, index))
 
-    def square(self, photo: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-        """The square that the user drew, as it is."""
-        return self.aligner.square(photo, box, self.generator.size)
+    def crop(self, photo: Image.Image, square: Square) -> Image.Image:
+        """What a square of the photograph shows, at the generator's size. Raises AlignmentError."""
+        return self.aligner.crop(photo, square, self.generator.size)
 
     def inverter(self, label: str | None = None) -> Inverter:
         """The named inverter, the first by default. Raises ConfigError."""

@@ -73,7 +73,7 @@ class Photograph:
             found["faces"] = self._faces(editor, photo, image)
         subjects, subject = photo.subjects or (), editor.domain.subject
         if index < len(subjects):
-            crop = editor.crop(image, subjects[index])
+            square = editor.aligner.frame(image, subjects[index])
             text = f"Press Invert to find this {subject} in the model."
             if len(subjects) > 1:
                 text = f"{len(subjects)} found; choose another below. {text}"
