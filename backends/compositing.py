@@ -1,8 +1,8 @@
 """The edited crop back in its photograph.
 
-What is added to the photograph is the *change*, the edited crop minus the crop before the edit, resampled along
-the inverse of the alignment. So the photograph's own colours and sharpness stay wherever the edit changes
-nothing, and no border has to be matched.
+What is added to the photograph is the *change*, the edited crop minus the crop before the edit, resampled
+along the inverse of the alignment. So the photograph's own colours and sharpness stay wherever the edit
+changes nothing, and no border has to be matched.
 
 A photograph may be finer than its crop. This detail belongs to what the crop shows: it must go where the edit
 moves or removes what it lies on, or it would be a ghost there. `survival` measures how much of it stays.
@@ -23,9 +23,23 @@ from backends.squares import Square
 
 SoftMask = Float[Tensor, "rows rows"]  # of a square: 1 = the edit, 0 = the photograph
 STRIP = 1 << 19  # pixels of the photograph that are resampled at once: about 40 MB
+MARGIN = 0.04  # of the square's side: where the mask falls to 0 at a border that lies within the photograph
 FINE, AROUND = 2, 6  # radii of the finest detail and of the window in which it is compared, pixels
 NOISE = (2 / 127.5) ** 2  # variance of detail that says nothing, in [-1, 1]
 MEASURED = 512  # side at which survival is measured, pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Pixels that replace those of a photograph."""
+
+    corner: tuple[int, int]  # left, top
+    pixels: Image.Image
+
+    def onto(self, photo: Image.Image) -> Image.Image:
+        """The photograph itself, changed."""
+        photo.paste(self.pixels, self.corner)
+        return photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +51,13 @@ class Paste:
     after: Images  # the same after the edit
     mask: SoftMask
 
+    def patch(self, photo: Image.Image) -> Patch:
+        """`patch`."""
+        return patch(photo, self.square, self.before, self.after, self.mask)
+
     def onto(self, photo: Image.Image) -> Image.Image:
-        """`pasted`."""
-        return pasted(photo, self.square, self.before, self.after, self.mask)
+        """A copy of the photograph with the patch."""
+        return self.patch(photo).onto(photo.copy())
 
 
 def blended(before: Images, after: Images, mask: SoftMask) -> Images:
@@ -48,27 +66,27 @@ def blended(before: Images, after: Images, mask: SoftMask) -> Images:
     return torch.addcmul(before, weight, after - before)
 
 
-def pasted(
-    photo: Image.Image, square: Square, before: Images, after: Images, mask: SoftMask
-) -> Image.Image:
-    """A copy of an RGB photograph with the change from `before` to `after` in it, where `mask` is above 0.
+def patch(photo: Image.Image, square: Square, before: Images, after: Images, mask: SoftMask) -> Patch:
+    """The part of an RGB photograph around the square, with the change from `before` to `after` in it.
 
     Both are one picture (1, 3, size, size), of any size, in [-1, 1]. Every pixel outside the square, where
-    the mask is 0, or where nothing changes keeps its bytes. Strips bound the memory for any size.
+    the mask is 0, or where nothing changes keeps its bytes; the mask falls to 0 where the square ends within
+    the photograph. Strips bound the memory for any size.
     """
-    result = photo.copy()
     low = np.floor(square.corners.min(0)).clip(0, photo.size).astype(int)
     high = np.ceil(square.corners.max(0)).clip(0, photo.size).astype(int)
     (left, top), (right, bottom) = low.tolist(), high.tolist()
-    if right <= left or torch.equal(before, after):
-        return result
+    if right <= left or bottom <= top or torch.equal(before, after):
+        return Patch((0, 0), photo.crop((0, 0, 1, 1)))
+    result = Image.new("RGB", (right - left, bottom - top))
     layers = _layers(before, after, mask, square.side)
+    layers[:, -1] *= _closed(square, photo.size, layers.shape[-1]).to(layers)
     rows = max(1, STRIP // (right - left))
     for upper in range(top, bottom, rows):
         box = (left, upper, right, min(upper + rows, bottom))
         strip = np.asarray(photo.crop(box))
-        result.paste(Image.fromarray(_changed(strip, layers, _places(square, box))), box)
-    return result
+        result.paste(Image.fromarray(_changed(strip, layers, _places(square, box))), (0, upper - top))
+    return Patch((left, top), result)
 
 
 def survival(before: Images, after: Images) -> Float[Tensor, "1 1 side side"]:
@@ -103,14 +121,25 @@ def _reduced(images: Float[Tensor, "1 channels size size"], side: int) -> Float[
     return F.interpolate(images, (side, side), mode="bicubic", antialias=True)
 
 
-def _layers(
-    before: Images, after: Images, mask: SoftMask, side: float
-) -> Float[Tensor, "1 8 pixels pixels"]:
+def _layers(before: Images, after: Images, mask: SoftMask, side: float) -> Float[Tensor, "1 8 pixels pixels"]:
     """Change, picture before, survival and mask, with no more pixels than the photograph can show."""
     pixels = max(1, min(before.shape[-1], round(side)))
     soft = F.interpolate(mask[None, None].to(before), (pixels, pixels), mode="bicubic").clamp(0, 1)
     kept = F.interpolate(survival(before, after), (pixels, pixels), mode="bilinear")
     return torch.cat([_reduced(torch.cat([after - before, before], 1), pixels), kept, soft], 1)
+
+
+def _closed(square: Square, size: tuple[int, int], pixels: int) -> SoftMask:
+    """0 along the sides of the square that the photograph goes on beyond, 1 from MARGIN on, in its pixels."""
+    along = np.linspace(0, 1, 65)
+    ramp = torch.arange(pixels).add(0.5).div(MARGIN * pixels).clamp(max=1)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    weight = torch.ones(pixels, pixels)
+    for axis, end in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        side = square.to_photo(np.insert(along[:, None], axis, end, axis=1))
+        if ((side > 0.5) & (side < np.array(size) - 0.5)).all(1).any():
+            weight *= (ramp.flip(0) if end else ramp)[:, None] if axis else ramp.flip(0) if end else ramp
+    return weight
 
 
 def _places(square: Square, box: tuple[int, int, int, int]) -> Float[Tensor, "1 rows columns 2"]:

@@ -49,6 +49,25 @@ def read_photo(source: Path | bytes) -> Image.Image:
         raise PhotoError(f"the picture's file cannot be opened: {reason}") from error
 
 
+def write_photo(photo: Image.Image, target: Path | io.BytesIO, kind: str = "") -> None:
+    """Writes an RGB picture as `kind`, or the ending of `target`, says. Raises PhotoError for other endings.
+
+    JPEG and WebP have quality 95, and JPEG colours of full size: what was not edited looks as it did. Only
+    PNG and other lossless formats keep it bit for bit. Colours are sRGB, which is what a file without a
+    profile means; nothing else is written, no place and no camera.
+    """
+    Image.init()
+    kind = kind or Image.EXTENSION.get(Path(str(target)).suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise PhotoError("the picture's file name must end in .png, .jpg, .webp or .tif")
+    options = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"quality": 95},
+        "PNG": {"compress_level": 3},
+    }
+    photo.save(target, kind, **options.get(kind, {}))
+
+
 def to_images(photo: Image.Image, size: int) -> Images:
     """An RGB picture as one image (1, 3, size, size) in [-1, 1]; other sizes are resized."""
     if photo.size != (size, size):

@@ -297,7 +297,9 @@ def test_sizes_that_cannot_work(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("most", "size"), [(720 * 400, (720, 400)), (90 * 50, (90, 50)), (64 * 36, (63, 35))])
+@pytest.mark.parametrize(
+    ("most", "size"), [(720 * 400, (720, 400)), (90 * 50, (90, 50)), (64 * 36, (63, 35))]
+)
 def test_large_photographs_are_reduced(quarters, monkeypatch, kind, most, size):
     monkeypatch.setattr(photos, "KEPT_PIXELS", most)
     large = quarters.resize((720, 400))
