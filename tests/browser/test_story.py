@@ -91,8 +91,13 @@ def invert(page, path, whole=False):
     page.locator("#status", has_text="Inverted after").wait_for()
     page.locator("#slider0").wait_for()
     if not whole:
-        page.get_by_label("Only this").check()
-        page.wait_for_function("document.querySelector('#edited figure').dataset.of === 'crop'")
+        crop_alone(page)
+
+
+def crop_alone(page):
+    """Shows the crop instead of the whole photograph."""
+    page.get_by_label("Only this").check()
+    page.wait_for_function("document.querySelector('#edited figure').dataset.of === 'crop'")
 
 
 def test_from_photograph_to_a_link_after_a_restart(serve, server, shares, visit, photo, tmp_path):
