@@ -9,18 +9,29 @@ from typing import Any, TypeVar
 import torch
 from PIL import Image
 
-from backends import Backend, Latents
-from backends.aligners import Aligner, Subject
+from backends import Backend, Images, Latents
+from backends.aligners import Aligner
+from backends.compositing import Paste
 from backends.decoders import Decoder
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
+from backends.masks import Look, Mask
 from backends.photos import to_images, to_pil
+from backends.squares import Square
 from config import CONFIGS, ConfigError, read
 from directions import Direction, DirectionId, DirectionSource, parse_layers
 from plugins import build
 
 Plugin = TypeVar("Plugin")
 Edit = dict[str, float]  # a DirectionId as text -> strength
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture of an inversion, and what its mask has to know of it."""
+
+    images: Images  # (1, 3, size, size)
+    look: Look
 
 
 @dataclass
@@ -32,6 +43,7 @@ class Domain:
     inverters: dict[str, Any]  # label -> inverter; the first is the default
     directions: dict[str, Any]  # label -> direction source; the first is the default
     aligner: dict[str, Any] = field(default_factory=lambda: {"name": "center"})
+    mask: dict[str, Any] = field(default_factory=lambda: {"name": "change"})  # where edits may show
     subject: str = "picture"  # what a photograph must show: "face", "cat", "tower"
     note: str = ""  # shown under the title: training data, licence
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4])  # of the sample pictures
@@ -69,6 +81,7 @@ class Editor:
         self.name = name
         self.domain = domain
         self.aligner = build(Aligner, domain.aligner, f"{where}: aligner")
+        self.mask = build(Mask, domain.mask, f"{where}: mask")
         self.generator = build(Generator, domain.generator, f"{where}: generator")
         self.inverters = {
             label: build(Inverter, settings, f"{where}: inverters: {label}")
@@ -92,22 +105,22 @@ class Editor:
 
     def required(self, *parts: Backend) -> list[str]:
         """Entries of backends/weights.yaml that these parts of the domain read; without any, all parts."""
-        parts = parts or (self.generator, self.aligner, *self.inverters.values())
+        parts = parts or (self.generator, self.aligner, self.mask, *self.inverters.values())
         return list(dict.fromkeys(name for part in parts for name in part.required()))
 
     # photograph -> inversion
 
     def align(self, photo: Image.Image, index: int = 0) -> Image.Image:
         """The square crop around subject `index` of an upright RGB photograph. Raises AlignmentError."""
-        return self.aligner.align(photo, self.generator.size, index)
+        return self.crop(photo, self.frame(photo, index))
 
-    def crop(self, photo: Image.Image, subject: Subject) -> Image.Image:
-        """The square crop around a subject that the aligner detected."""
-        return self.aligner.crop(photo, subject, self.generator.size)
+    def frame(self, photo: Image.Image, index: int = 0) -> Square:
+        """The square around subject `index`, in pixels of the photograph. Raises AlignmentError."""
+        return self.aligner.frame(photo, self.aligner.subject(photo, index))
 
-    def square(self, photo: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-        """The square that the user drew, as it is."""
-        return self.aligner.square(photo, box, self.generator.size)
+    def crop(self, photo: Image.Image, square: Square) -> Image.Image:
+        """What a square of the photograph shows, at the generator's size. Raises AlignmentError."""
+        return self.aligner.crop(photo, square, self.generator.size)
 
     def inverter(self, label: str | None = None) -> Inverter:
         """The named inverter, the first by default. Raises ConfigError."""
@@ -181,5 +194,18 @@ class Editor:
 
     def render(self, inversion: Inversion, edit: Edit | None = None, preview: bool = False) -> Image.Image:
         """The picture of an inversion's first latent after an edit; smaller and sooner with `preview`."""
+        return to_pil(self._drawn(inversion, edit, preview)[1])[0]
+
+    def view(self, inversion: Inversion, edit: Edit | None = None, preview: bool = False) -> View:
+        """As `render`, with what `paste` needs."""
+        latents, images = self._drawn(inversion, edit, preview)
+        return View(images, self.mask.look(inversion.generator, latents, images))
+
+    def paste(self, square: Square, before: View, after: View) -> Paste:
+        """The change between two views of one inversion, of one size, for the photograph that its crop, the
+        square, comes from."""
+        return Paste(square, before.images, after.images, self.mask.between(before.look, after.look))
+
+    def _drawn(self, inversion: Inversion, edit: Edit | None, preview: bool) -> tuple[Latents, Images]:
         latents = self.edited(inversion.latents[:1], edit or {})
-        return to_pil(inversion.generator.render(latents, preview))[0]
+        return latents, inversion.generator.render(latents, preview)

@@ -6,6 +6,7 @@ in the header, before anything is decoded.
 
 import io
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "JPEG2000", "PPM")
 WORKS = "JPEG, PNG, WebP, AVIF, GIF, TIFF and BMP pictures work"
 PIXEL_LIMIT = 64_000_000  # of the file; a bomb of a few kilobytes may claim gigabytes
-SIDE_LIMIT = 4096  # of the result; larger photographs are reduced, which saves memory and hides nothing
+KEPT_PIXELS = 25_000_000  # of the result: what a camera of 24 megapixels takes stays; larger is reduced
 SMALLEST_SIDE = 16  # pixels
 LARGEST_RATIO = 20  # of the longer to the shorter side
 BACKGROUND = (255, 255, 255)  # behind transparent parts: what a browser shows
@@ -34,7 +35,7 @@ class PhotoError(UserError):
 
 
 def read_photo(source: Path | bytes) -> Image.Image:
-    """An upright RGB picture, 8 bits a channel, sRGB, at most SIDE_LIMIT a side, of a file or its content.
+    """An upright RGB picture, 8 bits a channel, sRGB, at most KEPT_PIXELS, of a file or its content.
 
     EXIF rotation is applied, embedded colour profiles are converted, transparency is laid on white, and of an
     animation the first frame is taken. Raises PhotoError.
@@ -46,6 +47,25 @@ def read_photo(source: Path | bytes) -> Image.Image:
         log.info("picture refused: %s", error)
         reason = error.strerror or "reading failed"
         raise PhotoError(f"the picture's file cannot be opened: {reason}") from error
+
+
+def write_photo(photo: Image.Image, target: Path | io.BytesIO, kind: str = "") -> None:
+    """Writes an RGB picture as `kind`, or the ending of `target`, says. Raises PhotoError for other endings.
+
+    JPEG and WebP have quality 95, and JPEG colours of full size: what was not edited looks as it did. Only
+    PNG and other lossless formats keep it bit for bit. Colours are sRGB, which is what a file without a
+    profile means; nothing else is written, no place and no camera.
+    """
+    Image.init()
+    kind = kind or Image.EXTENSION.get(Path(str(target)).suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise PhotoError("the picture's file name must end in .png, .jpg, .webp or .tif")
+    options = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"quality": 95},
+        "PNG": {"compress_level": 3},
+    }
+    photo.save(target, kind, **options.get(kind, {}))
 
 
 def to_images(photo: Image.Image, size: int) -> Images:
@@ -117,13 +137,12 @@ def _checked(image: Image.Image) -> None:
 def _decoded(image: Image.Image) -> Image.Image:
     _checked(image)
     try:
-        if image.format in ("JPEG", "MPO"):  # decodes 1/2, 1/4 or 1/8 of each side, several times as fast
-            fit = min(1.0, 0.8 * SIDE_LIMIT / max(image.size))
-            image.draft(None, (round(image.width * fit), round(image.height * fit)))
         image.load()
         orientation = _orientation(image)  # after load(), which turns some TIFFs itself
         photo = _rgb(image)
-        photo.thumbnail((SIDE_LIMIT, SIDE_LIMIT), Image.Resampling.LANCZOS, reducing_gap=3)
+        fit = min(1.0, math.sqrt(KEPT_PIXELS / (photo.width * photo.height)))
+        most = (math.floor(fit * photo.width), math.floor(fit * photo.height))
+        photo.thumbnail(most, Image.Resampling.LANCZOS, reducing_gap=3)
         photo.info.clear()  # place, camera and thumbnails go no further
         if orientation != 1:
             photo.getexif()[ExifTags.Base.Orientation] = orientation

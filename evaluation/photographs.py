@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from backends import Images, dataset
-from backends.aligners import Aligner, AlignmentError, Subject
+from backends.aligners import AlignmentError
 from backends.losses import resize
 from backends.photos import PhotoError, read_photo, to_images
 from config import ConfigError
@@ -119,28 +119,7 @@ def load(editor: Editor, place: Path, wanted: Sequence[str], title: str = "crops
 
 def photograph(editor: Editor, name: str, photo: Image.Image) -> Photograph:
     """The crop around the largest subject. Raises AlignmentError."""
-    subjects = editor.aligner.detect(photo)
-    if not subjects:
-        raise AlignmentError(f"no {editor.domain.subject} was found in it")
-    crop = editor.crop(photo, subjects[0])
-    return Photograph(name, crop, seen(editor.aligner, photo, subjects[0], crop))
-
-
-def seen(aligner: Aligner, photo: Image.Image, subject: Subject, crop: Image.Image) -> Mask:
-    """Where `crop` shows the photograph, at most SIDE pixels a side.
-
-    The same frame is cut from a white sheet of the photograph's size on a large black one, on which the
-    aligner has nothing to continue.
-    """
-    side = min(SIDE, crop.width)
-    if photo.width == photo.height and crop == photo.resize(crop.size, LANCZOS, reducing_gap=3):
-        return torch.ones(side, side, dtype=torch.bool)  # an aligner took the picture as it is
-    scale = min(1.0, SMALL / max(photo.size))
-    width, height = (max(1, round(extent * scale)) for extent in photo.size)
-    margin = 2 * max(width, height)
-    canvas = Image.new("RGB", (width + 2 * margin, height + 2 * margin), "black")
-    canvas.paste("white", (margin, margin, margin + width, margin + height))
-    left, top, right, bottom = (round(edge * scale) + margin for edge in subject.box)
-    points = tuple((x * scale + margin, y * scale + margin) for x, y in subject.landmarks)
-    shown = aligner.crop(canvas, Subject((left, top, right, bottom), points), side)
-    return to_images(shown, side)[0].mean(0) > 0
+    square = editor.frame(photo)
+    crop = editor.crop(photo, square)
+    shown = square.shown(photo.size, min(SIDE, crop.width))
+    return Photograph(name, crop, torch.from_numpy(shown))

@@ -8,11 +8,12 @@ from PIL import Image
 
 from backends.aligners import Aligner, AlignmentError, Subject
 from backends.aligners import landmarks as module
-from backends.aligners._framing import Square, cut, of_face, sample
+from backends.aligners._framing import cut, of_face, sample
 from backends.aligners.center import Center
 from backends.aligners.landmarks import Landmarks
+from backends.squares import Square
 from config import ConfigError
-from plugins import build
+from plugins import build, find, names
 
 UNIT = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])  # corners, in PIL's order
 EYES, MOUTH = ((0.375, 0.473), (0.625, 0.473)), (0.5, 0.743)  # a face in FFHQ's frame, in units of its side
@@ -42,6 +43,11 @@ def moved(points: object, x: float, y: float) -> np.ndarray:
 
 def subject(points: np.ndarray) -> Subject:
     return Subject((0, 0, 1, 1), tuple((float(x), float(y)) for x, y in points))
+
+
+def framed(aligner: Aligner, photo: Image.Image, of: Subject, size: int) -> Image.Image:
+    """The crop around a subject."""
+    return aligner.crop(photo, aligner.frame(photo, of), size)
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
@@ -129,20 +135,47 @@ def test_a_square_beyond_the_photograph_is_refused(waves):
 
 def test_an_aligned_picture_passes(waves):
     aligner = Landmarks()
-    assert difference(aligner.crop(waves, subject(face(320)), 320), waves) == 0
-    near = aligner.crop(waves, subject(moved(face(320), 6, -5)), 160)
+    assert difference(framed(aligner, waves, subject(face(320)), 320), waves) == 0
+    near = framed(aligner, waves, subject(moved(face(320), 6, -5)), 160)
     assert difference(near, waves.resize((160, 160), Image.Resampling.LANCZOS, reducing_gap=3)) == 0
 
 
 @pytest.mark.parametrize("points", [moved(face(320), 20, 0), moved(face(250), 30, 30)])
 def test_what_is_not_aligned_is_cropped(waves, points):
-    crop = Landmarks().crop(waves, subject(points), 160)
+    crop = framed(Landmarks(), waves, subject(points), 160)
     assert difference(crop, cut(waves, frame(points), 160)) == 0
 
 
 def test_only_square_pictures_pass(waves):
     wide = waves.crop((0, 0, 318, 320))
-    assert difference(Landmarks().crop(wide, subject(face(320)), 320), waves) > 0
+    assert difference(framed(Landmarks(), wide, subject(face(320)), 320), waves) > 0
+
+
+@pytest.mark.parametrize("name", names(Aligner))
+@pytest.mark.parametrize("box", [(40, 60, 200, 180), (-30, -20, 150, 170), (200, 150, 340, 300)])
+def test_every_crop_shows_the_square_of_its_frame(name, box, waves):
+    """Contract: a place of the crop is where the frame says, whatever size the crop has; also for subjects
+    that lean out of the photograph, and in photographs of any shape."""
+    aligner, photo = find(Aligner, name)(), waves.crop((0, 0, 317, 291))
+    left, top, right, bottom = box
+    side = min(right - left, bottom - top)
+    turn = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
+    points = (face(side) - side / 2) @ turn + ((left + right) / 2, (top + bottom) / 2)
+    square = aligner.frame(photo, Subject(box, tuple((float(x), float(y)) for x, y in points)))
+    places = np.random.default_rng(0).uniform(0.02, 0.98, (400, 2))
+    there = square.to_photo(places)
+    inside = ((there > 2) & (there < np.array(photo.size) - 2)).all(1)
+    x, y = there[inside].astype(int).T
+    for size in (160, 257):
+        crop = np.asarray(aligner.crop(photo, square, size), dtype=float)
+        u, v = (places[inside] * size).astype(int).T
+        assert np.abs(crop[v, u] - np.asarray(photo, dtype=float)[y, x]).max() < 14  # a pixel is 5 levels
+
+
+def test_places_go_to_the_square_and_back():
+    square, places = Square((31.0, 17.5), (-8.0, 5.0)), np.random.default_rng(0).normal(size=(20, 2))
+    np.testing.assert_allclose(square.from_photo(square.to_photo(places)), places, atol=1e-12)
+    np.testing.assert_allclose(square.to_photo(UNIT), square.corners)
 
 
 def test_one_face_is_found_once():
@@ -167,20 +200,20 @@ def test_the_centre_square(waves):
 
 
 def test_a_drawn_square(waves):
-    crop = Center().crop(waves, Subject((100, 50, 200, 150)), 100)
+    crop = framed(Center(), waves, Subject((100, 50, 200, 150)), 100)
     assert difference(crop, waves.crop((100, 50, 200, 150))) == 0
-    beyond = np.asarray(Center().crop(waves, Subject((-50, 100, 150, 300)), 200), dtype=float)
+    beyond = np.asarray(framed(Center(), waves, Subject((-50, 100, 150, 300)), 200), dtype=float)
     inside = np.asarray(waves.crop((20, 100, 150, 300)), dtype=float)  # nearer to the edge it is blurred
     assert np.abs(beyond[:, 70:] - inside).max() < 4
     assert beyond.min() > 10
-    longer = Center().crop(waves, Subject((100, 100, 200, 160)), 100)  # its longer side
+    longer = framed(Center(), waves, Subject((100, 100, 200, 160)), 100)  # its longer side
     assert difference(longer, waves.crop((100, 80, 200, 180))) == 0
 
 
 @pytest.mark.parametrize("box", [(50, 50, 50, 90), (90, 50, 50, 90), (400, 0, 500, 100)])
 def test_a_box_without_pixels_is_refused(waves, box):
     with pytest.raises(AlignmentError):
-        Center().crop(waves, Subject(box), 64)
+        framed(Center(), waves, Subject(box), 64)
 
 
 # From here on with dlib's models.
@@ -217,7 +250,7 @@ def test_one_face_in_the_frame(aligner, astronaut, points):
     assert len(found.landmarks) == points
     assert left < 224 < right  # the tip of her nose
     assert top < 130 < bottom
-    crop = own.crop(astronaut, found, 512)
+    crop = framed(own, astronaut, found, 512)
     assert crop.size == (512, 512)
     assert shift(crop, aligner) < (0.02 if points == 68 else 0.04)
 
@@ -267,7 +300,7 @@ def test_large_and_small_photographs_of_one_face_give_one_crop(aligner, astronau
 
 @pytest.mark.weights
 def test_a_box_drawn_around_a_face_will_do(aligner, astronaut, aligned):
-    crop = aligner.crop(astronaut, Subject((180, 75, 268, 165)), 512)
+    crop = framed(aligner, astronaut, Subject((180, 75, 268, 165)), 512)
     assert np.abs(np.asarray(crop, dtype=float) - np.asarray(aligned, dtype=float)).mean() < 8
 
 

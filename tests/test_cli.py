@@ -45,6 +45,71 @@ def test_invert_then_edit(tmp_path):
     assert Image.open("again.png").tobytes() == Image.open("edited.png").tobytes()
 
 
+def photograph(path: str, size: tuple[int, int] = (151, 90)) -> np.ndarray:
+    """A file of smooth noise, and its bytes."""
+    small = np.random.default_rng(0).integers(40, 215, (6, 9, 3), np.uint8)
+    Image.fromarray(small).resize(size).save(path)
+    return np.asarray(Image.open(path))
+
+
+def test_editing_into_the_photograph():
+    """The toy's square is the middle: on both sides every byte stays, and all of them without an edit."""
+    photo = photograph("me.png")
+    assert main(["edit", "--into", "me.png", "--out", "same.png", *TOY]) == 0
+    assert (np.asarray(Image.open("same.png")) == photo).all()
+    edit = ["--set", "SeFa 1=3", *TOY]
+    assert main(["edit", "--into", "me.png", *edit, "--out", "edited.png", "--save-latents", "me.npz"]) == 0
+    edited = np.asarray(Image.open("edited.png"))
+    assert edited.shape == photo.shape
+    assert (edited[:, :30] == photo[:, :30]).all()
+    assert (edited[:, 121:] == photo[:, 121:]).all()
+    assert (edited[20:70, 45:105] != photo[20:70, 45:105]).mean() > 0.3
+    with np.load("me.npz", allow_pickle=False) as saved:
+        assert saved["latents"].shape == (1, 6, 16)
+    assert (
+        main(["edit", "--into", "edited.png", *edit, "--out", "twice.png"]) == 0
+    )  # the next face of a result
+    assert (np.asarray(Image.open("twice.png"))[:, :30] == photo[:, :30]).all()
+
+
+def test_editing_latents_into_the_photograph():
+    """An inversion that is there already is not made again."""
+    photo = photograph("me.png")
+    assert main(["invert", "me.png", "--out", "out", *TOY]) == 0
+    edit = ["--set", "SeFa 2=2", *TOY]
+    assert main(["edit", "--into", "me.png", *edit, "--out", "one.png"]) == 0
+    assert main(["edit", "out/me.npz", "--into", "me.png", *edit, "--out", "other.png"]) == 0
+    assert Image.open("one.png").tobytes() == Image.open("other.png").tobytes() != photo.tobytes()
+
+
+def test_the_photograph_as_jpeg_without_its_place():
+    photograph("me.png")
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    Image.open("me.png").save("me.jpg", exif=exif, quality=95)
+    assert main(["edit", "--into", "me.jpg", "--set", "SeFa 1=3", "--out", "edited.jpg", *TOY]) == 0
+    edited = Image.open("edited.jpg")
+    assert edited.size == (90, 151)  # upright
+    assert not edited.getexif()
+    assert edited.layer[0][1:3] == edited.layer[1][1:3]  # type: ignore[attr-defined]  # colours of full size
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--subject", "2"], "only 1 found"),
+        (["--seed", "3"], "in no photograph"),
+        (["--out", "edited.txt"], ".png"),
+        (["s/samples.npz"], "2 latents"),
+    ],
+)
+def test_what_cannot_be_edited_into_a_photograph(capfd, options, words):
+    photograph("me.png")
+    assert main(["sample", "--seed", "3,4", "--out", "s", *TOY]) == 0
+    assert main(["edit", "--into", "me.png", *options, *TOY]) == 1
+    assert words in capfd.readouterr().err
+
+
 def test_an_inversion_with_a_decoder_of_its_own(capfd, tmp_path):
     assert main(["sample", "--seed", "3", "--out", "s", "--override", "generator.seed=1", *TOY]) == 0
     assert main(["invert", "s/seed3.png", "--inverter", "pivotal", "--out", "out", *TOY]) == 0

@@ -6,22 +6,22 @@ import types
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from backends import losses
-from backends.aligners._framing import of_face
 from backends.aligners.center import Center
-from backends.aligners.landmarks import Landmarks
 from backends.inverters.mean import Mean
 from backends.inverters.optimize import Optimize
+from backends.squares import Square
 from config import ConfigError
 from editor import Editor
 from evaluation import judges, photographs, similarity
 from evaluation.edits import background, outside
 from evaluation.inversion_tables import TIMES, EditRow, InversionRow, Tables
-from evaluation.photographs import Photograph, chosen, names, seen
+from evaluation.photographs import Photograph, chosen, names
 from evaluation.settings import Inversions, MatchedEdit
 from evaluation.similarity import compare, psnr, ssim
 
@@ -83,28 +83,14 @@ def test_what_cannot_be_read_is_left_out(folder, toy, caplog):
 
 
 def test_what_the_aligner_continued_is_not_seen():
-    """The mask against the square itself: places whose middle is outside of the photograph."""
-    landmarks = [(0.0, 0.0)] * 68
-    for point in range(36, 42):
-        landmarks[point] = (60.0, 40.0)
-    for point in range(42, 48):
-        landmarks[point] = (100.0, 50.0)
-    landmarks[48], landmarks[54] = (58.0, 88.0), (80.0, 92.0)
-    photo = Image.new("RGB", (150, 130), "gray")
-    ImageDraw.Draw(photo).rectangle((50, 30, 110, 110), fill="red")
-    aligner, subject = Landmarks(), photographs.Subject((40, 20, 120, 110), tuple(landmarks))
-    crop = aligner.crop(photo, subject, 64)
-    mask = seen(aligner, photo, subject, crop)
-    axis = (torch.arange(64) + 0.5) / 64
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), 2).flatten(0, 1)
-    x, y = of_face(landmarks).to_photo(grid.numpy()).T
-    inside = torch.from_numpy((x > 0) & (x < 150) & (y > 0) & (y < 130)).view(64, 64)
-    assert 0.2 < float(inside.float().mean()) < 0.9
-    assert float((mask != inside).float().mean()) < 0.02  # along the edge
-    square = photo.crop((0, 0, 130, 130))
-    whole = Center()
-    assert seen(whole, photo, whole.detect(photo)[0], whole.align(photo, 64)).all()
-    assert seen(aligner, square, subject, square.resize((64, 64), photographs.LANCZOS, reducing_gap=3)).all()
+    """Against the pixels of a white photograph on a black ground that needs no continuing."""
+    square = Square((70.0, 50.0), (60.0, 20.0))
+    ground = Image.new("RGB", (450, 430), "black")
+    ground.paste("white", (150, 150, 300, 280))
+    shown = np.asarray(Center().crop(ground, square.moved((150, 150), (1, 1)), 64).convert("L")) > 127
+    assert 0.2 < shown.mean() < 0.9
+    assert (square.shown((150, 130), 64) != shown).mean() < 0.01  # along the edge
+    assert Square.of_box((0, 0, 130, 130)).shown((150, 130), 64).all()
 
 
 def test_ssim_is_that_of_an_independent_implementation():

@@ -296,9 +296,12 @@ def test_sizes_that_cannot_work(monkeypatch):
         read_photo(encoded(Image.new("RGB", (100, 100)), "PNG"))
 
 
-@pytest.mark.parametrize(("kind", "size"), [("JPEG", (90, 50)), ("PNG", (64, 36))])
-def test_large_photographs_are_reduced(quarters, monkeypatch, kind, size):
-    monkeypatch.setattr(photos, "SIDE_LIMIT", 90 if kind == "JPEG" else 64)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("most", "size"), [(720 * 400, (720, 400)), (90 * 50, (90, 50)), (64 * 36, (63, 35))]
+)
+def test_large_photographs_are_reduced(quarters, monkeypatch, kind, most, size):
+    monkeypatch.setattr(photos, "KEPT_PIXELS", most)
     large = quarters.resize((720, 400))
     photo = read_photo(encoded(large, kind))
     assert photo.size == size

@@ -21,6 +21,7 @@ import training
 from backends.aligners import Aligner
 from backends.generators import Generator
 from backends.inverters import Inverter
+from backends.masks import Mask
 from commands import train as command
 from config import ConfigError
 from directions import Direction, DirectionSource
@@ -36,6 +37,7 @@ READERS: dict[type, Callable[[Any, Generator], bool]] = {
     DirectionSource: lambda plugin, generator: all_move(plugin.directions(generator), generator),
     Generator: lambda plugin, _: bool(plugin.synthesize(plugin.sample([1])).isfinite().all()),
     Inverter: lambda plugin, generator: inverts(plugin, generator),
+    Mask: lambda plugin, generator: looks(plugin, generator),
     Scorer: lambda plugin, _: plugin.score(PICTURES, ["", ""]).shape == (2, len(plugin.names)),
 }
 PICTURES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -80,6 +82,11 @@ def all_move(directions: list[Direction], generator: Generator) -> bool:
 def inverts(inverter: Inverter, generator: Generator) -> bool:
     *_, found = inverter.invert(generator.render(generator.sample([1])), generator)
     return bool(found.generator.render(found.latents).isfinite().all())
+
+
+def looks(mask: Mask, generator: Generator) -> bool:
+    latents = generator.sample([1, 2])
+    return len(mask.look(generator, latents, generator.render(latents))) == 2
 
 
 class StoppedRun(Exception):

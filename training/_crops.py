@@ -3,7 +3,6 @@
 import io
 import logging
 from dataclasses import dataclass
-from dataclasses import replace as changed
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from backends import Images, dataset
-from backends.aligners import Aligner, AlignmentError, Subject
+from backends.aligners import Aligner, AlignmentError
 from backends.cache import whole
 from backends.dataset import Data
 from config import ConfigError
@@ -67,31 +66,15 @@ def _write(data: Data, aligner: Aligner, size: int, file: Path) -> None:
         if not subjects:
             continue
         try:
-            crop = aligner.crop(photo, subjects[0], size)
+            square = aligner.frame(photo, subjects[0])
+            crop = aligner.crop(photo, square, size)
         except AlignmentError:
             continue
         pixels.append(torch.from_numpy(np.array(crop)))
-        masks.append(mask(aligner, photo.size, subjects[0]))
+        masks.append(torch.from_numpy(255 * square.shown(photo.size, PLACES).astype(np.uint8)))
         numbers.append(number)
     if not pixels:
         raise ConfigError("data.path: the aligner finds no subject in any of the photographs")
     tensors = {"pixels": torch.stack(pixels), "masks": torch.stack(masks), "number": torch.tensor(numbers)}
     with whole(file) as partial:
         save_file(tensors, partial)
-
-
-def mask(aligner: Aligner, size: tuple[int, int], subject: Subject) -> UInt8[Tensor, "places places"]:
-    """255 where the crop shows the photograph, 0 where the aligner had to invent something.
-
-    The same crop of a white sheet on a black one that is large enough: nothing of it needs padding.
-    """
-    width, height = size
-    room = max(size)
-    sheet = Image.new("RGB", (width + 2 * room, height + 2 * room))
-    sheet.paste((255, 255, 255), (room, room, room + width, room + height))
-    left, top, right, bottom = subject.box
-    box = (left + room, top + room, right + room, bottom + room)
-    if box == (room, room, room + width, room + height) and not subject.landmarks:
-        return torch.full((PLACES, PLACES), 255, dtype=torch.uint8)  # the whole photograph
-    moved = changed(subject, box=box, landmarks=tuple((x + room, y + room) for x, y in subject.landmarks))
-    return torch.from_numpy(np.array(aligner.crop(sheet, moved, PLACES).convert("L")))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,8 +14,9 @@ from PIL import Image
 
 from backends import Latents
 from backends.aligners import Subject
+from backends.compositing import Paste
 from config import CONFIGS, ConfigError
-from editor import Editor, domains
+from editor import Editor, View, domains
 from ui import semantics
 from ui.fetching import offer
 from ui.semantics import POOL, Shown
@@ -30,6 +32,7 @@ except ImportError:
 
 Result = TypeVar("Result")
 OWN = Panel()  # all settings of the sliders as the domain says
+MOST_ZEROS = 4  # views before the edit that are kept: 13 MB each, a quarter for a preview
 LOOK = 0.7  # seconds between two intermediate pictures of an inversion: each costs what a preview costs
 
 
@@ -63,7 +66,9 @@ class Models:
         self.detect = self._alone(accelerated(self._detect))
         self.generate = self._alone(accelerated(self._generate))
         self.render = self._alone(accelerated(self._render))
+        self.paste = self._alone(accelerated(self._paste))
         self.edited = self._alone(accelerated(self._edited))
+        self._zero: OrderedDict[tuple[str, bool], View] = OrderedDict()  # of the photographs used last
         self._inverted = accelerated(self._invert)
 
     def offered(self) -> list[tuple[str, str]]:
@@ -144,6 +149,24 @@ class Models:
     def _render(self, name: str, work: Work, preview: bool = False) -> Image.Image:
         editor = self._loaded(name)
         return editor.render(work.inversion(editor), work.edit, preview)
+
+    def photograph(self, name: str, work: Work, preview: bool = False) -> Image.Image:
+        """The photograph that the work comes from, as the page shows it, with the edit."""
+        assert work.origin
+        if not work.edit:
+            return work.origin.shown
+        return replace(self.paste(name, work, preview), square=work.origin.there).onto(work.origin.shown)
+
+    def _paste(self, name: str, work: Work, preview: bool = False) -> Paste:
+        assert work.origin
+        editor, key = self._loaded(name), (work.origin.key, preview)
+        inversion = work.inversion(editor)
+        if key not in self._zero:  # while a slider moves, only the other view changes
+            self._zero[key] = editor.view(inversion, None, preview)
+            while len(self._zero) > MOST_ZEROS:
+                self._zero.popitem(last=False)
+        self._zero.move_to_end(key)
+        return editor.paste(work.origin.square, self._zero[key], editor.view(inversion, work.edit, preview))
 
     def _edited(self, name: str, work: Work) -> Latents:
         return self._loaded(name).edited(work.latents, work.edit)

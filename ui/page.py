@@ -109,6 +109,7 @@ class Page:
             trigger_mode="always_last",
             js=MOVES,
         )
+        events.on([at.whole.input], sliders.show, [at.whole])
         panel = [at.source, at.layers, at.count]
         changed = [at.source.input, at.layers.input, at.count.release]
         arranged = events.on(changed, sliders.arrange, panel, trigger_mode="always_last")
@@ -122,7 +123,7 @@ class Page:
 
     def _wire_saving(self, events: Events) -> None:
         at, saving = self.widgets, self.saving
-        events.on([at.png.click], saving.png)
+        events.on([at.png.click], saving.picture)
         events.on([at.npz.click], saving.npz)
         events.on([at.open.upload], saving.open_file, [at.open])
         events.on([at.share.click], saving.share, [at.days, at.tokens])

@@ -13,15 +13,18 @@ from PIL import Image
 
 from backends.aligners import AlignmentError
 from backends.photos import PhotoError, read_photo
+from backends.squares import Square
 from editor import Editor
 from ui import fetching, views
 from ui.domain import chosen
 from ui.models import Models, Step
-from ui.pictures import Square, centre, cropper, drawn, nothing, picture, status
-from ui.state import Photo, Visit
+from ui.pictures import Square as Box
+from ui.pictures import centre, cropper, drawn, nothing, picture, status
+from ui.state import Origin, Photo, Visit
 from ui.widgets import ALIGN, BY_HAND, Update
 
 MOST_SUBJECTS = 12  # that one can choose from
+THUMBNAIL = 128  # side of their pictures, pixels
 
 
 @dataclass
@@ -54,14 +57,22 @@ class Photograph:
 
     def pick(self, visit: Visit, index: object) -> Update:
         """Another of several faces."""
-        photo = _uploaded(visit)
+        photo = self._edited(visit)
         place = chosen(index, len(photo.subjects or ()))
         return {**self._frame(visit, photo, photo.image, ALIGN, place), "framing": ALIGN}
 
     def frame(self, visit: Visit, framing: str) -> Update:
         """The crop that will be inverted: the first subject, or a square that the visitor draws."""
-        photo = _uploaded(visit)
+        photo = self._edited(visit)
         return self._frame(visit, photo, photo.image, framing)
+
+    def _edited(self, visit: Visit) -> Photo:
+        """The photograph with what has been edited in it so far: the next subject comes after this one."""
+        photo, work = _uploaded(visit), visit.work
+        if work is None or work.origin is None or not work.edit:
+            return photo
+        patch = self.models.paste(visit.domain, work).patch(photo.image)
+        return replace(photo, patches=(*photo.patches, patch))
 
     def _frame(self, visit: Visit, photo: Photo, image: Image.Image, framing: str, index: int = 0) -> Update:
         if framing == BY_HAND:
@@ -73,45 +84,51 @@ class Photograph:
             found["faces"] = self._faces(editor, photo, image)
         subjects, subject = photo.subjects or (), editor.domain.subject
         if index < len(subjects):
-            crop = editor.crop(image, subjects[index])
+            square = editor.aligner.frame(image, subjects[index])
             text = f"Press Invert to find this {subject} in the model."
             if len(subjects) > 1:
                 text = f"{len(subjects)} found; choose another below. {text}"
         else:
-            crop = None
+            square = None
             text = (
                 f"No {subject} was found in this photograph. Try a larger, frontal, well-lit one, "
                 "or choose “As it is” to crop it by hand."
             )
-        return {**self._framed(visit, photo, crop, text), **found, "crop": cropper()}
+        return {**self._framed(visit, photo, image, square, text), **found, "crop": cropper()}
 
     def _faces(self, editor: Editor, photo: Photo, image: Image.Image) -> Any:
         subjects = (photo.subjects or ())[:MOST_SUBJECTS]
         if len(subjects) < 2:
             return gr.Gallery(None, visible=False)
-        crops = [editor.crop(image, subject).resize((128, 128)) for subject in subjects]
+        squares = [editor.aligner.frame(image, subject) for subject in subjects]
+        crops = [editor.aligner.crop(image, square, THUMBNAIL) for square in squares]
         return gr.Gallery([(crop, str(place)) for place, crop in enumerate(crops, start=1)], visible=True)
 
     def crop(self, visit: Visit, said: dict[str, Any] | None) -> Update:
         """Another square of the photograph, as the visitor has drawn it."""
-        photo = _uploaded(visit)
+        photo = self._edited(visit)
         image = photo.image
         return self._by_hand(visit, photo, image, drawn(image, (said or {}).get("square")))
 
-    def _by_hand(self, visit: Visit, photo: Photo, image: Image.Image, square: Square) -> Update:
+    def _by_hand(self, visit: Visit, photo: Photo, image: Image.Image, box: Box) -> Update:
         editor = self.models.editor(visit.domain)
         text = f"Draw the square around the {editor.domain.subject}, then press Invert."
-        return self._framed(visit, replace(photo, square=square), editor.square(image, square), text)
+        photo, square = replace(photo, square=box), editor.aligner.drawn(box)
+        return self._framed(visit, photo, image, square, text)
 
-    def _framed(self, visit: Visit, photo: Photo, crop: Image.Image | None, text: str) -> Update:
+    def _framed(
+        self, visit: Visit, photo: Photo, image: Image.Image, square: Square | None, text: str
+    ) -> Update:
         """A crop that is ready to be inverted, or none."""
-        visit.photo, visit.work = replace(photo, crop=crop), None
-        subject = self.models.editor(visit.domain).domain.subject
+        editor = self.models.editor(visit.domain)
+        crop, subject = editor.crop(image, square) if square else None, editor.domain.subject
+        visit.photo, visit.work = replace(photo, crop=crop, frame=square), None
         shown = picture(crop, f"The photograph, cropped to the {subject}") if crop else None
         return {
             "original": shown or nothing(f"No {subject} found"),
             "inversion": nothing("Not inverted yet"),
             "edited": nothing("Press Invert"),
+            "whole": gr.Radio(visible=False),
             "invert": gr.Button(interactive=crop is not None),
             "status": status(text, "plain" if crop else "problem"),
         }
@@ -153,11 +170,11 @@ class Photograph:
             raise
         ended = views.running(False)
         if visit.photo is photo and step is not None:
-            visit.work = step.work
+            origin = Origin.of(photo.image, photo.frame) if photo.frame else None
+            visit.work = replace(step.work, origin=origin)
             how = "Stopped" if step.done < step.planned else "Inverted"
             text = f"{how} after {time.monotonic() - began:.0f} s. Drag a slider to edit."
-            original = picture(photo.crop, "The photograph, cropped")
-            ended |= views.work(self.models, visit, text, original)
+            ended |= views.work(self.models, visit, text)
             ended["tabs"] = gr.Tabs(selected="edit")
         yield ended
 

@@ -19,6 +19,7 @@ class Picture(TypedDict):
     src: str  # data: URL, empty for none
     alt: str  # what it shows, for those who cannot see it
     note: str  # shown in place of a missing picture
+    of: str  # "crop", or "photo" for a whole photograph: only pictures of the same can be compared
 
 
 class Crop(Picture):
@@ -39,7 +40,7 @@ def status(text: str, kind: str = "plain", progress: float | None = None) -> Sta
     return Status(text=text, kind=kind, progress=progress)
 
 
-def picture(image: Image.Image, alt: str, passing: bool = False) -> Picture:
+def picture(image: Image.Image, alt: str, passing: bool = False, of: str = "crop") -> Picture:
     """Quality 90 without chroma subsampling: a 1024 picture takes 10 ms, PNG would take 400.
 
     A `passing` picture is gone with the next move of a slider; fewer bytes make the page answer sooner.
@@ -48,12 +49,12 @@ def picture(image: Image.Image, alt: str, passing: bool = False) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80 if passing else 90, subsampling=2 if coarse else 0)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return Picture(src=f"data:image/jpeg;base64,{data}", alt=alt, note="")
+    return Picture(src=f"data:image/jpeg;base64,{data}", alt=alt, note="", of=of)
 
 
 def nothing(note: str) -> Picture:
     """An empty figure that says why."""
-    return Picture(src="", alt=note, note=note)
+    return Picture(src="", alt=note, note=note, of="crop")
 
 
 # The square that a visitor draws

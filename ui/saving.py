@@ -15,6 +15,7 @@ import torch
 import latents as latent_files
 from backends.decoders import DecoderError, Stored
 from backends.inverters import Inversion
+from backends.photos import write_photo
 from backends.weights import WeightsError
 from config import ConfigError
 from editor import Edit, Editor
@@ -48,12 +49,22 @@ class Saving:
 
     # Files
 
-    def png(self, visit: Visit) -> Update:
-        """A lossless file of the edited picture."""
-        work = _present(visit)
-        buffer = io.BytesIO()
-        self.models.render(visit.domain, work).save(buffer, "PNG", compress_level=3)
-        return _download(visit, work, "png", "image/png", buffer)
+    def picture(self, visit: Visit) -> Update:
+        """A file of what is shown: the edited picture, or the whole photograph with it at its own size.
+
+        PNG, which loses nothing, unless the photograph came as something else: then JPEG of quality 95.
+        """
+        work, photo = _present(visit), visit.photo
+        buffer, kind = io.BytesIO(), "PNG"
+        if visit.whole and work.origin and photo:
+            image = photo.image
+            if work.edit:
+                self.models.paste(visit.domain, work).patch(image).onto(image)
+            kind = "PNG" if photo.content.startswith(b"\x89PNG") else "JPEG"
+        else:
+            image = self.models.render(visit.domain, work)
+        write_photo(image, buffer, kind)
+        return _download(visit, work, kind.lower().replace("jpeg", "jpg"), f"image/{kind.lower()}", buffer)
 
     def npz(self, visit: Visit) -> Update:
         """The latent before and after the edit, readable by numpy with allow_pickle=False."""

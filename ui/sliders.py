@@ -16,7 +16,7 @@ from ui.pictures import status
 from ui.semantics import POOL, Shown
 from ui.state import Panel, Visit
 from ui.thumbnails import Sheet
-from ui.widgets import Update
+from ui.widgets import WHOLE, Update
 
 QUIET_SECONDS = 1.5  # without a moved slider, after which thumbnails may be drawn
 MESSAGE_SECONDS = 3.0  # between two messages with a longer sheet of thumbnails
@@ -52,8 +52,14 @@ class Sliders:
         values, wrong = _within(self.models.shown(visit.domain, visit.panel), values)
         edit = {**visit.work.edit, **values}
         visit.work = replace(visit.work, edit={name: value for name, value in edit.items() if value})
-        update: Update = {"edited": views.edited(self.models, visit.domain, visit.work, preview=held)}
+        update: Update = {"edited": views.edited(self.models, visit, preview=held)}
         return {**update, "status": status(wrong, "problem")} if wrong else update
+
+    def show(self, visit: Visit, which: str) -> Update:
+        """The whole photograph, or only the crop that is edited."""
+        visit.whole = which == WHOLE
+        with self.models.lock:
+            return views.figures(self.models, visit)
 
     def arrange(self, visit: Visit, source: str, layers: str, count: float) -> Update:
         """Other directions on the sliders. The picture stays: sliders that are not shown still apply."""
@@ -91,7 +97,7 @@ class Sliders:
         assert visit.work
         with self.models.lock:
             visit.work = replace(visit.work, edit=edit)
-            edited = views.edited(self.models, visit.domain, visit.work)
+            edited = views.edited(self.models, visit)
         return {**views.sliders(self.models, visit), "edited": edited, "status": status(text)}
 
     def illustrate(self, visit: Visit, said: Any = None) -> Iterator[Update]:

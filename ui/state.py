@@ -1,5 +1,6 @@
 """What the page remembers: one `Visit` a browser window, all of them in one store that forgets."""
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -10,12 +11,15 @@ from PIL import Image
 
 from backends import Latents
 from backends.aligners import Subject
+from backends.compositing import Patch
 from backends.generators import Generator
 from backends.inverters import Inversion
 from backends.photos import read_photo
+from backends.squares import Square
 from editor import Edit, Editor
 
 HOUR = 3600  # seconds
+SHOWN = 1024  # longer side of a whole photograph on the page, pixels
 AWAY = 600  # seconds after which who closed the window will not come back: a phone closes it while it sleeps
 LOOK = 5.0  # seconds between two looks for what is to be forgotten
 
@@ -38,16 +42,39 @@ class Photo:
     subjects: tuple[Subject, ...] | None = None  # None: nobody has looked for any
     square: tuple[int, int, int, int] | None = None  # drawn by the visitor: left, top, right, bottom
     crop: Image.Image | None = None  # None until one is chosen
+    frame: Square | None = None  # what the crop shows, in pixels of the photograph
+    patches: tuple[Patch, ...] = ()  # subjects that have been edited already
 
     @property
     def image(self) -> Image.Image:
-        """Upright, RGB; decoded at every look."""
-        return read_photo(self.content)
+        """Upright, RGB, with its patches; decoded at every look."""
+        image = read_photo(self.content)
+        for patch in self.patches:
+            patch.onto(image)
+        return image
 
     @property
     def size(self) -> int:
         """Bytes that it takes in memory."""
-        return len(self.content) + (3 * self.crop.width * self.crop.height if self.crop else 0)
+        pictures = [patch.pixels for patch in self.patches] + ([self.crop] if self.crop else [])
+        return len(self.content) + sum(4 * each.width * each.height for each in pictures)
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where in the visitor's photograph a latent comes from."""
+
+    square: Square  # in pixels of the photograph
+    shown: Image.Image  # the photograph, at most SHOWN a side
+    there: Square  # in pixels of `shown`
+    key: str = field(default_factory=lambda: secrets.token_hex(16))  # the same in every process
+
+    @staticmethod
+    def of(photo: Image.Image, square: Square) -> "Origin":
+        shown = photo.copy()
+        shown.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS, reducing_gap=3)
+        scale = (shown.width / photo.width, shown.height / photo.height)
+        return Origin(square, shown, square.moved((0, 0), scale))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +85,7 @@ class Work:
     decoder: Generator | None = None  # the inverter's own; None = the domain's generator
     seed: int | None = None  # of a generated picture
     edit: Edit = field(default_factory=dict)
+    origin: Origin | None = None  # None of what is not from a photograph
 
     @staticmethod
     def of(editor: Editor, inversion: Inversion, seed: int | None = None) -> "Work":
@@ -79,6 +107,7 @@ class Visit:
     panel: Panel = field(default_factory=Panel)
     photo: Photo | None = None
     work: Work | None = None
+    whole: bool = True  # whether the whole photograph is shown, where there is one
     link: str = ""  # id of the shared record that was made or opened last
     stop: threading.Event = field(default_factory=threading.Event)  # asks the inversion to end
     dragging: threading.Lock = field(default_factory=threading.Lock)  # held while a drag is answered

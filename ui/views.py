@@ -13,25 +13,30 @@ from ui.fetching import offer
 from ui.models import Models
 from ui.pictures import Picture, nothing, picture, status
 from ui.semantics import Shown
-from ui.state import Panel, Visit, Work
+from ui.state import Panel, Visit
 from ui.thumbnails import Sheet
-from ui.widgets import ALIGN, BY_HAND, Update
+from ui.widgets import ALIGN, BY_HAND, CROP, WHOLE, Update
 
+UNEDITED = "The picture before any edit"
 MARKS = {"weak": "does hardly anything", "destroys": "mostly destroys the picture"}
 
 
-def work(models: Models, visit: Visit, message: str, original: Picture | None = None) -> Update:
+def work(models: Models, visit: Visit, message: str) -> Update:
     """All three pictures and the sliders of what is being edited."""
+    return {**figures(models, visit), **sliders(models, visit), "status": status(message, "done")}
+
+
+def figures(models: Models, visit: Visit) -> Update:
+    """All three pictures, and the switch between the whole photograph and the crop where there is one."""
     assert visit.work
-    inversion = edited(models, visit.domain, replace(visit.work, edit={}))
-    generated = visit.work.seed is not None
-    absent = nothing("No photograph: generated" if generated else "Photograph not shared")
+    before = replace(visit.work, edit={})
+    inversion = picture(models.render(visit.domain, before), UNEDITED)
+    same = not visit.work.edit and not _whole(visit)
     return {
-        "original": original or absent,
+        "original": _original(visit),
         "inversion": inversion,
-        "edited": edited(models, visit.domain, visit.work) if visit.work.edit else inversion,
-        **sliders(models, visit),
-        "status": status(message, "done"),
+        "edited": inversion if same else edited(models, visit),
+        "whole": gr.Radio(value=WHOLE if visit.whole else CROP, visible=visit.work.origin is not None),
     }
 
 
@@ -40,11 +45,31 @@ def everything(models: Models, visit: Visit, message: str) -> Update:
     return {**settings(models, visit), **work(models, visit, message)}
 
 
-def edited(models: Models, domain: str, work: Work, preview: bool = False) -> Picture:
-    """The picture after the edit."""
-    moved = ", ".join(f"{name} {value:+.1f}" for name, value in work.edit.items())
-    alt = f"Edited picture: {moved}" if moved else "The picture before any edit"
-    return picture(models.render(domain, work, preview), alt, passing=preview)
+def edited(models: Models, visit: Visit, preview: bool = False) -> Picture:
+    """The picture after the edit, or the photograph with it."""
+    assert visit.work
+    moved = ", ".join(f"{name} {value:+.1f}" for name, value in visit.work.edit.items())
+    alt = f"Edited picture: {moved}" if moved else UNEDITED
+    if not _whole(visit):
+        return picture(models.render(visit.domain, visit.work, preview), alt, passing=preview)
+    return picture(models.photograph(visit.domain, visit.work, preview), alt, passing=preview, of=WHOLE)
+
+
+def _original(visit: Visit) -> Picture:
+    work = visit.work
+    if work is None or work.origin is None:
+        return nothing(
+            "No photograph: generated" if work and work.seed is not None else "Photograph not shared"
+        )
+    if visit.whole:
+        return picture(work.origin.shown, "The whole photograph", of=WHOLE)
+    crop = visit.photo.crop if visit.photo else None
+    return picture(crop, "The photograph, cropped") if crop else nothing("Photograph not kept")
+
+
+def _whole(visit: Visit) -> bool:
+    """Whether the whole photograph is shown."""
+    return visit.whole and visit.work is not None and visit.work.origin is not None
 
 
 def sliders(models: Models, visit: Visit) -> Update:

@@ -10,6 +10,7 @@ from ui.semantics import POOL
 
 ASSETS = Path(__file__).parent / "assets"
 ALIGN, BY_HAND = "align", "hand"  # ways to frame a photograph
+WHOLE, CROP = "photo", "crop"  # what of it is shown
 
 
 class Update(TypedDict, total=False):
@@ -19,6 +20,7 @@ class Update(TypedDict, total=False):
     original: Picture
     inversion: Picture
     edited: Picture
+    whole: Any
     status: Status
     tabs: Any
     upload: None
@@ -79,6 +81,14 @@ class Widgets:
         self.original = _html("picture", nothing("Loading…"), title="Original")
         self.inversion = _html("picture", nothing("Loading…"), title="Inversion")
         self.edited = _html("picture", nothing("Loading…"), title="Edit", template="compare")
+        self.whole = gr.Radio(
+            [("Whole photo", WHOLE), ("Only this", CROP)],
+            value=WHOLE,
+            label="Show",
+            show_label=False,
+            container=False,
+            visible=False,
+        )
         self.status = _html("status", status("Loading the model…", "busy"))
 
     def _picture(self) -> None:
@@ -134,7 +144,7 @@ class Widgets:
         self.delete = gr.Button("Delete this link", variant="stop", visible=False)
         gr.Markdown("#### Download", elem_classes="section")
         with gr.Row():
-            self.png = gr.Button("Picture (PNG)")
+            self.png = gr.Button("Picture")
             self.npz = gr.Button("Latent (.npz)")
         self.download = _html("download", {}, visible="hidden")
         gr.Markdown("#### Continue with a latent", elem_classes="section")

@@ -7,6 +7,7 @@ from typing import ClassVar
 from PIL import Image
 
 from backends import Backend
+from backends.squares import Square
 from config import UserError
 
 
@@ -32,27 +33,33 @@ class Aligner(Backend, ABC):
         """The subjects of an upright RGB photograph, largest first; empty when there are none."""
 
     @abstractmethod
-    def crop(self, photo: Image.Image, subject: Subject, size: int) -> Image.Image:
-        """The square of `size` x `size` pixels around `subject`, framed as the training data was."""
+    def frame(self, photo: Image.Image, subject: Subject) -> Square:
+        """The square around `subject`, framed as the training data was, in pixels of the photograph.
 
-    def square(self, photo: Image.Image, box: tuple[int, int, int, int], size: int) -> Image.Image:
-        """The square with the centre and the longer side of a box that a person drew; what lies outside the
-        photograph is padded. Raises AlignmentError for a box without pixels, or outside the photograph.
+        Parts of it may lie outside. Raises AlignmentError where there is none.
         """
-        from backends.aligners import _framing  # which needs this module
 
+    def drawn(self, box: tuple[int, int, int, int]) -> Square:
+        """The square with the centre and the longer side of a box that a person drew, as it is.
+
+        Raises AlignmentError for a box without pixels.
+        """
         left, top, right, bottom = box
         if right <= left or bottom <= top:
             raise AlignmentError("the box has no pixels; draw a larger one")
-        square = _framing.Square.of_box(box)
-        (left, top), (right, bottom) = square.corners.min(0), square.corners.max(0)
-        if left < 0 or top < 0 or right > photo.width or bottom > photo.height:
-            return _framing.cut(photo, square, size)
-        within = (float(left), float(top), float(right), float(bottom))
-        return photo.resize((size, size), Image.Resampling.LANCZOS, box=within, reducing_gap=3)
+        return Square.of_box(box)
 
-    def align(self, photo: Image.Image, size: int, index: int = 0) -> Image.Image:
-        """Detect and crop subject `index` (0 = the largest).
+    def crop(self, photo: Image.Image, square: Square, size: int) -> Image.Image:
+        """What `square` shows, upright, `size` x `size` pixels; what lies outside the photograph is padded.
+
+        Raises AlignmentError when nothing of the photograph is in the square.
+        """
+        from backends.aligners import _framing  # which needs this module
+
+        return _framing.cut(photo, square, size)
+
+    def subject(self, photo: Image.Image, index: int = 0) -> Subject:
+        """Subject `index` of the photograph (0 = the largest).
 
         Raises AlignmentError when there is no such subject; the message suggests the centre crop.
         """
@@ -63,4 +70,8 @@ class Aligner(Backend, ABC):
                 f"no subject number {index + 1} in this photograph: {found}. "
                 "Try a larger, frontal, well-lit one, or choose 'As it is (centre crop)'."
             )
-        return self.crop(photo, subjects[index], size)
+        return subjects[index]
+
+    def align(self, photo: Image.Image, size: int, index: int = 0) -> Image.Image:
+        """The crop around subject `index`. Raises AlignmentError as `subject` and `frame`."""
+        return self.crop(photo, self.frame(photo, self.subject(photo, index)), size)

@@ -1,13 +1,10 @@
-"""Squares in a photograph, and the FFHQ frame around a face.
+"""The FFHQ frame around a face, and how a square is cut out of a photograph.
 
 The frame and the padding follow Karras, Laine & Aila, "A style-based generator architecture for generative
-adversarial networks" (CVPR 2019), appendix A and the data set's published recipe. Coordinates are continuous:
-pixel k covers k...k + 1, so its centre is at k + 0.5.
+adversarial networks" (CVPR 2019), appendix A and the data set's published recipe.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -15,46 +12,13 @@ from numpy import ndarray
 from PIL import Image, ImageFilter
 
 from backends.aligners import AlignmentError
+from backends.squares import Point, Square
 
 LANCZOS = Image.Resampling.LANCZOS
 SUPERSAMPLING = 2  # of both axes, while a square is turned upright
 # The 5 landmarks have no mouth. Where it is was fitted to the 68 landmarks of 250 photographs (least squares,
 # in units of the distance between the eyes); the frame then differs by 2 % of its side (median).
 EYE_LIFT, MOUTH_NOSE, MOUTH_BELOW = 0.011, 0.26, 0.83
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Square:
-    """A turned square of a photograph, in pixels; parts may lie outside the picture."""
-
-    center: Point
-    axis: Point  # from the centre to the middle of the right side
-
-    @staticmethod
-    def of_box(box: tuple[int, int, int, int]) -> "Square":
-        """The upright square with the box's centre and its longer side."""
-        left, top, right, bottom = box
-        return Square(((left + right) / 2, (top + bottom) / 2), (max(right - left, bottom - top) / 2, 0.0))
-
-    @property
-    def side(self) -> float:
-        return 2 * math.hypot(*self.axis)
-
-    def to_photo(self, points: Float[ndarray, "n 2"]) -> Float[ndarray, "n 2"]:
-        """Where points of the square are: (0, 0) is its top left, (1, 1) its bottom right."""
-        x, y = self.axis
-        return np.array(self.center) + (2 * points - 1) @ np.array([[x, y], [-y, x]])
-
-    @property
-    def corners(self) -> Float[ndarray, "4 2"]:
-        """Top left, bottom left, bottom right, top right, as PIL's QUAD wants them."""
-        return self.to_photo(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]))
-
-    def moved(self, shift: Point, scale: Point) -> "Square":
-        """The same square after the photograph was shifted, then scaled."""
-        (x, y), (u, v) = self.center, self.axis
-        return Square(((x + shift[0]) * scale[0], (y + shift[1]) * scale[1]), (u * scale[0], v * scale[1]))
 
 
 def of_face(landmarks: Sequence[Point]) -> Square:
@@ -94,10 +58,17 @@ def sample(photo: Image.Image, square: Square, size: int) -> Image.Image:
 def cut(photo: Image.Image, square: Square, size: int) -> Image.Image:
     """`square` turned upright, antialiased; beyond its edges the photograph is continued as in FFHQ.
 
+    One that is upright already, and inside, is only resized.
+
     Raises AlignmentError when nothing of the photograph is in the square.
     """
-    if (square.corners.max(0) <= 0).any() or (square.corners.min(0) >= photo.size).any() or square.side < 1:
+    low, high = square.corners.min(0), square.corners.max(0)
+    if (high <= 0).any() or (low >= photo.size).any() or square.side < 1:
         raise AlignmentError("the frame lies outside the photograph; choose another, or the centre crop")
+    x, y = square.axis
+    if x > 0 == y and (low >= 0).all() and (high <= photo.size).all():
+        within = (*low.tolist(), *high.tolist())
+        return photo.resize((size, size), LANCZOS, box=within, reducing_gap=3)
     fine = SUPERSAMPLING * size
     turned = _upright(*_padded(*_reduced(photo, square, fine)), fine)
     return turned.resize((size, size), LANCZOS)

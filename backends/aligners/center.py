@@ -6,6 +6,7 @@ from typing import ClassVar
 from PIL import Image
 
 from backends.aligners import Aligner, Subject
+from backends.squares import Square
 
 
 @dataclass
@@ -19,6 +20,6 @@ class Center(Aligner):
         left, top = (photo.width - side) // 2, (photo.height - side) // 2
         return [Subject((left, top, left + side, top + side))]
 
-    def crop(self, photo: Image.Image, subject: Subject, size: int) -> Image.Image:
-        """As `square`. Raises AlignmentError for a box without pixels, or outside the photograph."""
-        return self.square(photo, subject.box, size)
+    def frame(self, photo: Image.Image, subject: Subject) -> Square:
+        """The box of the subject, as `drawn`. Raises AlignmentError for a box without pixels."""
+        return self.drawn(subject.box)

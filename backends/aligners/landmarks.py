@@ -17,8 +17,9 @@ from PIL import Image
 
 from backends import face_landmarks, weights
 from backends.aligners import Aligner, Subject
-from backends.aligners._framing import Point, Square, cut, of_face, sample
+from backends.aligners._framing import of_face, sample
 from backends.face_landmarks import LOCK, dlib
+from backends.squares import Point, Square
 
 COPY, TURNED_COPY, NETWORK_COPY = 1536, 960, 400  # longest side of the copies that are searched for faces of
 # 80 pixels or more; the network takes 9 microseconds a pixel, the gradients 0.14
@@ -62,8 +63,8 @@ class Landmarks(Aligner):
                 return [self._subject(photo, box) for box in boxes]
         return []
 
-    def crop(self, photo: Image.Image, subject: Subject, size: int) -> Image.Image:
-        """The FFHQ frame; `photo` itself, resized, where that is the frame already.
+    def frame(self, photo: Image.Image, subject: Subject) -> Square:
+        """The FFHQ frame; the whole of `photo` where that is the frame already.
 
         A subject without landmarks is a box that someone drew around a face.
         """
@@ -72,9 +73,7 @@ class Landmarks(Aligner):
         frame = of_face(subject.landmarks)
         whole = Square.of_box((0, 0, *photo.size))
         offset = np.abs(frame.corners - whole.corners).max() / whole.side
-        if photo.width == photo.height and offset <= self.tolerance:
-            return photo.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3)
-        return cut(photo, frame, size)
+        return whole if photo.width == photo.height and offset <= self.tolerance else frame
 
     def _attempts(self) -> Iterator[Callable[[Image.Image], list[Square]]]:
         """Ways to look for faces, cheapest first."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_story import TOY, changed, drag, pixels, source, tab, upload, values
+from test_story import TOY, changed, crop_alone, drag, pixels, source, tab, upload, values
 
 import latents
 from backends.decoders import Decoder
@@ -34,6 +34,7 @@ def invert(page, path, inverter):
     page.locator("#invert:not([disabled])").click()
     page.locator("#status", has_text="Inverted after").wait_for()
     page.locator("#slider0").wait_for()
+    crop_alone(page)
 
 
 def difference(first, other):

@@ -20,7 +20,7 @@ def astronaut(tmp_path_factory):
 
 
 def test_an_astronaut_is_aligned_inverted_and_edited(serve, visit, tmp_path, astronaut):
-    from test_story import bar, drag, pixels, source, tab, upload
+    from test_story import bar, crop_alone, drag, pixels, source, tab, upload
 
     page = visit(serve(CONFIGS, tmp_path / "shares").url).page
     upload(page, astronaut)
@@ -35,6 +35,8 @@ def test_an_astronaut_is_aligned_inverted_and_edited(serve, visit, tmp_path, ast
     page.locator("#inversion img.shown[src^='data:']").wait_for()
     early = pixels(page, "inversion")
     page.locator("#status", has_text="Inverted after").wait_for(timeout=600_000)
+    assert pixels(page).shape == pixels(page, "original").shape == (512, 512, 3)  # the whole photograph
+    crop_alone(page)
     inversion, original = pixels(page, "inversion"), pixels(page, "original")
     assert inversion.shape == (1024, 1024, 3)
     if early.shape == (512, 512, 3):  # even few steps lead from the average face towards the photograph

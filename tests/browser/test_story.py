@@ -60,8 +60,9 @@ def changed(page, before, figure="edited"):
     expect(page.locator(f"#{figure} img.shown")).not_to_have_attribute("src", before)
 
 
-def drag(page, place, share, full=64):
-    """Drag a slider with the mouse to a share of its length, as a person does; waits for the full picture."""
+def drag(page, place, share, full=64, held=None):
+    """Drag a slider with the mouse to a share of its length, as a person does; waits for the full picture,
+    `full` pixels wide. While the slider is held the picture has `held` rows."""
     slider = bar(page, place)
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
@@ -73,7 +74,7 @@ def drag(page, place, share, full=64):
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * share, y, steps=8)
     changed(page, before)
-    assert pixels(page).shape[0] == full // 2  # a preview, as long as the slider is held
+    assert pixels(page).shape[0] == (held or full // 2)  # a preview, as long as the slider is held
     page.mouse.up()
     page.wait_for_function(f"document.querySelector('#edited img.shown').naturalWidth === {full}")
 
@@ -82,12 +83,21 @@ def upload(page, path):
     page.locator("#upload input[type=file]").set_input_files(str(path))
 
 
-def invert(page, path):
+def invert(page, path, whole=False):
+    """From the file to the inversion; shows the crop, unless `whole`."""
     upload(page, path)
     page.locator("#original img.shown[src^='data:']").wait_for()
     page.locator("#invert:not([disabled])").click()
     page.locator("#status", has_text="Inverted after").wait_for()
     page.locator("#slider0").wait_for()
+    if not whole:
+        crop_alone(page)
+
+
+def crop_alone(page):
+    """Shows the crop instead of the whole photograph."""
+    page.get_by_label("Only this").check()
+    page.wait_for_function("document.querySelector('#edited figure').dataset.of === 'crop'")
 
 
 def test_from_photograph_to_a_link_after_a_restart(serve, server, shares, visit, photo, tmp_path):

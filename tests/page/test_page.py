@@ -137,7 +137,7 @@ def test_nothing_to_edit_is_said(page, visit):
     with pytest.raises(ConfigError, match="nothing to edit"):
         moved(page, visit, 1.0)
     with pytest.raises(ConfigError, match="no picture yet"):
-        page.saving.png(visit)
+        page.saving.picture(visit)
     assert "nothing to reset" in page.sliders.reset(visit)["status"]["text"]
 
 
@@ -490,4 +490,4 @@ def test_what_is_accelerated_gets_and_gives_plain_values(visit, photo, tmp_path,
     page.photograph.stop(visit)
     moved(page, visit, 1.0)
     page.saving.npz(visit)
-    assert set(asked) == {"_generate", "_render", "_detect", "_invert", "_edited"}
+    assert set(asked) == {"_generate", "_render", "_detect", "_invert", "_edited", "_paste"}

@@ -16,6 +16,7 @@ from plugins import find, names
 from sharing import ShareError, ShareStore
 from ui.links import LinkError, SeedLink, address, parsed, read_seed_link, seed_query
 from ui.state import Panel, Visit
+from ui.widgets import CROP
 
 # Files
 
@@ -29,7 +30,7 @@ def opened(page, link, tokens=None):
 def test_png_is_the_picture_in_full(page, visit):
     started(page, visit)
     moved(page, visit, 1.0)
-    file = page.saving.png(visit)["download"]
+    file = page.saving.picture(visit)["download"]
     assert file["name"] == "toy-3-edited.png"
     image = Image.open(io.BytesIO(base64.b64decode(file["data"])))
     assert image.format == "PNG"
@@ -82,6 +83,7 @@ def test_a_seed_is_shared_without_any_record(page, visit):
 
 def test_a_photograph_is_shared_by_a_record_and_deleted_by_its_owner(page, visit, photo):
     inverted(page, visit, photo)
+    page.sliders.show(visit, CROP)
     page.sliders.arrange(visit, "SeFa", "0-2", 4)
     edited = moved(page, visit, 2.0)
     shared = page.saving.share(visit, 7, {"old": "token"}, HEADERS)
@@ -195,6 +197,7 @@ def test_an_inverters_own_decoder_goes_from_photograph_to_link(
     )
     inversion = Inversion(editor.generator.sample([5]), own)
     monkeypatch.setattr(Steps, "invert", lambda *_, **__: (each for each in [inversion]))
+    visit.whole = False
     shown = inverted(page, visit, photo)[-1]
     assert visit.work.decoder is own
     assert visit.work.inversion(editor).generator is own

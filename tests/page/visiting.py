@@ -14,6 +14,7 @@ from backends import Images
 from backends.aligners import Aligner, Subject
 from backends.generators import Generator
 from backends.inverters import Inversion, Inverter
+from backends.squares import Square
 from sharing import ShareStore
 from ui.domain import Domain
 from ui.models import Models
@@ -57,8 +58,8 @@ class Heads(Aligner):
     def detect(self, photo: Image.Image) -> list[Subject]:
         return [Subject((10 * place, 0, 10 * place + 20, 20)) for place in range(self.heads)]
 
-    def crop(self, photo: Image.Image, subject: Subject, size: int) -> Image.Image:
-        return photo.resize((size, size), box=subject.box)
+    def frame(self, photo: Image.Image, subject: Subject) -> Square:
+        return Square.of_box(subject.box)
 
 
 def pixels(value):

@@ -8,6 +8,7 @@ const show = () => {
   figure.classList.toggle("empty", !value.src);
   if (value.src) shown.src = value.src;
   else shown.removeAttribute("src");
+  figure.dataset.of = value.of || "crop";
   shown.alt = value.alt || "";
   note.textContent = value.note || "";
   window.dispatchEvent(new CustomEvent("picture"));
@@ -20,7 +21,11 @@ const before = element.querySelector(".before");
 if (before) {
   const buttons = [...element.querySelectorAll("[data-view]")];
   const divider = element.querySelector(".divider");
-  const other = (name) => document.querySelector(`#${name} .shown`)?.getAttribute("src") || "";
+  const other = (name) => {
+    const theirs = document.querySelector(`#${name} figure`);
+    const same = theirs?.dataset.of === figure.dataset.of;  // a face does not lie on a whole photograph
+    return (same && theirs.querySelector(".shown")?.getAttribute("src")) || "";
+  };
   const follow = () => {
     const view = figure.dataset.view || "edited";
     const usable = view === "edited" || other(view);
