@@ -2,8 +2,8 @@
 
 A generator's feature maps look alike wherever it draws the same thing, so the place of the unedited picture
 that shows what a place of the edited one shows is found by comparing maps. What belongs to a place of the
-unedited picture can then be moved along. Written out in torch: slow enough to be read, and the reference of
-the compiled version.
+unedited picture can then be moved along. Written out in torch, which is the reference; without gradients the
+inner loops are compiled ones (`kernels/transport.py`), where there is numba.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from backends import Images
+from backends.comparison import compiled
 from backends.losses import resize
 
 Maps = Float[Tensor, "n channels side side"]
@@ -64,28 +65,54 @@ class Still:
     photograph: Float[Tensor, "1 3 side side"]
 
     @cached_property
+    def missing(self) -> Float[Tensor, "1 3 side side"]:
+        return self.photograph - self.drawn
+
+    @cached_property
     def doubt(self) -> Float[Tensor, "1 1 places places"]:
         """Where the generator's structure is another than the photograph's: 0...1.
 
         What an edit changes in the small there belongs to something that the photograph does not show.
         """
-        places = min(STRUCTURE_SIDE, self.drawn.shape[-1])
-        alike = structure(resize(self.drawn, places), resize(self.photograph, places))
+        alike = structure(self.small, resize(self.photograph, self.small.shape[-1]))
         return 1 - _mean((alike / STRUCTURE).clamp(0, 1), 5)
 
+    @cached_property
+    def small(self) -> Float[Tensor, "1 3 places places"]:
+        """What is drawn, in the size in which structure is compared."""
+        return resize(self.drawn, min(STRUCTURE_SIDE, self.drawn.shape[-1]))
 
-def motion(after: Maps, before: Maps) -> Offsets:
-    """The offsets between the maps of the edited and of the unedited picture, coarse to fine.
 
-    Similarity is the cosine of standardised maps, averaged over 3 x 3 places. A soft maximum over a window
-    of coarse places, then over a smaller one of the maps' own, each kept only where it beats staying.
+@dataclass(frozen=True)
+class Match:
+    """What features alone say of an edit."""
+
+    offsets: Offsets
+    likeness: Single  # of what is there with what was there: -1...1
+
+    @staticmethod
+    def of(new: Maps, old: Maps) -> "Match":
+        offsets = motion(new, old)
+        return Match(offsets, _alike(new, old, offsets))
+
+    @staticmethod
+    def same(features: Maps) -> "Match":
+        """Exactly what `of` finds where nothing has changed."""
+        shape = len(features), 1, *features.shape[2:]
+        return Match(features.new_zeros(shape).repeat(1, 2, 1, 1), features.new_ones(shape))
+
+
+def motion(new: Maps, old: Maps) -> Offsets:
+    """The offsets between features of the edited and of the unedited picture, coarse to fine.
+
+    Similarity is their cosine, averaged over 3 x 3 places. A soft maximum over a window of coarse places,
+    then over a smaller one of the maps' own, each kept only where it beats staying.
     """
-    new, old = standardised(after, before), standardised(before, before)
     side = new.shape[-1]
     offsets = torch.zeros_like(new[:, :2])
     if side >= 2 * COARSE_SIDE:
         factor = side // COARSE_SIDE
-        low_new, low_old = (F.normalize(F.avg_pool2d(x, factor), dim=1) for x in (new, old))
+        low_new, low_old = (_pooled(x, factor) for x in (new, old))
         offsets = _searched(low_new, low_old, None, COARSE_WINDOW, COARSE_SHARPNESS, COARSE_DISTANCE)
         likeness, staying = _alike(low_new, low_old, offsets), _alike(low_new, low_old)
         moving = _moving(likeness, staying)
@@ -98,19 +125,17 @@ def motion(after: Maps, before: Maps) -> Offsets:
     return _smoothed(_smoothed(offsets * moving, weight, 5), weight, 5)
 
 
-def follow(after: Maps, before: Maps, drawn: Images, drawn_before: Images) -> Motion:
-    """Where everything went, and what is still to be seen: places whose maps and whose structure are alike.
+def follow(match: Match, drawn: Images, before: Float[Tensor, "n 3 places places"]) -> Motion:
+    """Where everything went, and what is still to be seen: places whose features and structure are alike.
 
-    `drawn` are the generator's pictures of edited latents, `drawn_before` those of the unedited ones. Their
-    structure is compared at STRUCTURE_SIDE (contrast and structure of SSIM; Wang et al., IEEE TIP 2004,
+    `drawn` are the generator's pictures of edited latents, `before` small ones of the unedited latents. Their
+    structure is compared at that size (contrast and structure of SSIM; Wang et al., IEEE TIP 2004,
     section III B), so that a change of colour alone hides nothing.
     """
-    offsets = motion(after, before)
-    likeness = _alike(standardised(after, before), standardised(before, before), offsets)
-    seen = ((likeness - UNLIKE) / (ALIKE - UNLIKE)).clamp(0, 1)
-    small, small_before = (resize(x, min(STRUCTURE_SIDE, x.shape[-1])) for x in (drawn, drawn_before))
-    same = (structure(small, warp(small_before, offsets)) / STRUCTURE).clamp(0, 1)
-    return Motion(offsets, resized(seen, same.shape[-1]) * _mean(same, 5))
+    seen = ((match.likeness - UNLIKE) / (ALIKE - UNLIKE)).clamp(0, 1)
+    small = resize(drawn, before.shape[-1])
+    same = (structure(small, warp(before, match.offsets)) / STRUCTURE).clamp(0, 1)
+    return Motion(match.offsets, resized(seen, same.shape[-1]) * _mean(same, 5))
 
 
 def carried(drawn: Images, motion: Motion, still: Still) -> Images:
@@ -122,16 +147,17 @@ def carried(drawn: Images, motion: Motion, still: Still) -> Images:
     What was not to be seen before is the generator's, in the light and the colours of what is around.
     """
     side = drawn.shape[-1]
+    change = resize(drawn, still.small.shape[-1]) - motion.moved(still.small)
+    coarse, doubt = _mean(_mean(change, 3), 3), motion.moved(still.doubt)
+    around = _around(motion, still.missing)
+    if fast := compiled(drawn, motion.offsets):
+        small = motion.seen, motion.moving, coarse, doubt, around
+        return fast.composed(drawn, still.photograph, still.missing, motion.offsets, *small)
     seen, moving = resized(motion.seen, side), resized(motion.moving, side)
-    small = min(STRUCTURE_SIDE, side)
-    change = resize(drawn, small) - motion.moved(resize(still.drawn, small))
-    coarse = resized(_mean(_mean(change, 3), 3), side)
-    missing = still.photograph - still.drawn
-    staying = drawn + motion.moved(missing)
-    going = motion.moved(still.photograph) + coarse
-    doubt = resized(motion.moved(still.doubt), side)
-    kept = staying + torch.maximum(moving, doubt) * (going - staying)
-    new = drawn + resized(_around(motion, missing), side)
+    staying = drawn + motion.moved(still.missing)
+    going = motion.moved(still.photograph) + resized(coarse, side)
+    kept = staying + torch.maximum(moving, resized(doubt, side)) * (going - staying)
+    new = drawn + resized(around, side)
     return new + seen * (kept - new)
 
 
@@ -143,14 +169,10 @@ def _around(motion: Motion, missing: Float[Tensor, "1 3 pixels pixels"]) -> Maps
     return amount / (weight + SPREAD_FLOOR)
 
 
-def standardised(maps: Maps, like: Maps) -> Maps:
-    """Each channel with the mean and deviation that it has in `like`, then unit length over the channels."""
-    mean, deviation = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
-    return F.normalize((maps - mean) / (deviation + 1e-6), dim=1)
-
-
 def structure(a: Maps, b: Maps) -> Single:
     """How alike the patterns of two pictures are in 7 x 7 windows: -1...1; 1 where both are plain."""
+    if fast := compiled(a, b):
+        return fast.structure(a, b, STRUCTURE_FLOOR)
     mean_a, mean_b = _mean(a, 7), _mean(b, 7)
     square_a, square_b = _mean(a * a, 7) - mean_a * mean_a, _mean(b * b, 7) - mean_b * mean_b
     product = _mean(a * b, 7) - mean_a * mean_b
@@ -162,6 +184,8 @@ def warp(
     x: Float[Tensor, "_ channels pixels pixels"], offsets: Offsets
 ) -> Float[Tensor, "n channels pixels pixels"]:
     """`x` sampled (bilinear) at every place plus its offset; offsets are in places of their own size."""
+    if fast := compiled(x, offsets):
+        return fast.warp(x, offsets)
     side = x.shape[-1]
     ways = resized(offsets, side) * (side / offsets.shape[-1])
     axis = torch.arange(side, device=x.device) + 0.5
@@ -174,6 +198,10 @@ def _searched(
     new: Maps, old: Maps, start: Offsets | None, window: int, sharpness: float, distance: float
 ) -> Offsets:
     """Soft maximum of similarity over the places around where `start` leads."""
+    if fast := compiled(new, old):
+        begun = torch.zeros_like(new[:, :2]) if start is None else start
+        offsets = fast.searched(new, old, begun, window, sharpness, distance)
+        return offsets if start is None else offsets + warp(start, offsets)
     reached = old if start is None else warp(old, start)
     side = new.shape[-1]
     padded = F.pad(reached, (window,) * 4, mode="replicate")
@@ -188,6 +216,8 @@ def _searched(
 
 
 def _alike(new: Maps, old: Maps, offsets: Offsets | None = None) -> Single:
+    if offsets is not None and (fast := compiled(new, old)):
+        return _mean(fast.products(new, old, offsets), 3)
     moved = old if offsets is None else warp(old, offsets)
     return _mean((new * moved).sum(1, keepdim=True), 3)
 
@@ -201,8 +231,17 @@ def _smoothed(offsets: Offsets, weight: Single, width: int) -> Offsets:
     return _mean(offsets * weight, width) / _mean(weight, width)
 
 
+def _pooled(x: Maps, factor: int) -> Float[Tensor, "n channels places places"]:
+    """Features of factor x factor places, again of unit length."""
+    if fast := compiled(x):
+        return fast.pooled(x, factor)
+    return F.normalize(F.avg_pool2d(x, factor), dim=1)
+
+
 def _mean(x: Maps, width: int) -> Maps:
     """Over `width` x `width` places; the edge goes on."""
+    if fast := compiled(x):
+        return fast.mean(x, width)
     return F.avg_pool2d(F.pad(x, (width // 2,) * 4, mode="replicate"), width, stride=1)
 
 
@@ -210,4 +249,6 @@ def resized(x: Maps, side: int) -> Float[Tensor, "n channels {side} {side}"]:
     """Bilinear, to a larger side; already that size: unchanged."""
     if x.shape[-1] == side:
         return x
+    if fast := compiled(x):
+        return fast.resized(x, side)
     return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)

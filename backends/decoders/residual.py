@@ -14,14 +14,42 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends import Cut, Images, Latents, transport
+from backends.comparison import Comparison
 from backends.decoders import Decoder, DecoderError
 from backends.generators import Generator
 from backends.losses import resize
 from backends.networks.kept import Kept
-from backends.transport import Motion, Still
+from backends.transport import Match, Motion, Still
 
 LEVELS = 127  # of int8
 LARGEST = 256  # side of the stored residual, pixels
+
+
+class _Correspondence:
+    """Matches the maps of edits with those of the unedited latents; the last match is kept.
+
+    Sliders that move only layers behind `layer` (colours) leave it as it is.
+    """
+
+    def __init__(self, base: Generator, own: Float[Tensor, "1 layers dim"], layer: int) -> None:
+        self.base, self.layer = base, layer
+        self.comparison = Comparison.of(base.cut(own, layer).maps)
+        self.features = self._features(own)
+        self._kept = own[:, : layer + 1].clone(), Match.same(self.features)
+        self._still = self._kept
+
+    def match(self, latents: Latents) -> Match:
+        read = latents[:, : self.layer + 1]
+        for known, match in (self._still, self._kept):
+            if torch.equal(known, read):
+                return match
+        old = self.features.expand(len(latents), -1, -1, -1)
+        self._kept = read.clone(), Match.of(self._features(latents), old)
+        return self._kept[1]
+
+    def _features(self, latents: Latents) -> transport.Maps:
+        read = self.base.read(latents, self.layer, self.comparison.matrix)
+        return self.comparison.features(read)
 
 
 @dataclass(eq=False)
@@ -47,7 +75,7 @@ class Residual(Decoder):
         if not all(torch.isfinite(value).all() for value in self.delta.values()):
             raise DecoderError("the stored residual does not fit: it has values that are not finite")
         self.photograph: Images | None = None  # in memory only, see `completed`
-        self._maps, self._stills = Kept(), Kept()
+        self._correspondences, self._stills = Kept(), Kept()
 
     @staticmethod
     @torch.no_grad()
@@ -92,7 +120,11 @@ class Residual(Decoder):
 
     @torch.no_grad()
     def render(self, latents: Latents, preview: bool = False) -> Images:
-        return torch.cat([self._followed(self.base.render(w, preview), w) for w in latents.split(1)])
+        return torch.cat([self._rendered(w, preview) for w in latents.split(1)])
+
+    def _rendered(self, latents: Float[Tensor, "1 layers dim"], preview: bool) -> Images:
+        self._matched(latents)  # first: the generator may go on from the maps that this reads
+        return self._followed(self.base.render(latents, preview), latents)
 
     def cut(self, latents: Latents, layer: int) -> Cut:
         return self.base.cut(latents, layer)
@@ -116,10 +148,14 @@ class Residual(Decoder):
     @torch.no_grad()
     def motion(self, drawn: Images, latents: Latents) -> Motion:
         """How the photograph follows from its own latents to these; `drawn` is the base's picture of them."""
-        before = self._maps.get(self._weights, lambda: self.base.cut(self.own, self.match).maps.clone())
-        after = self.base.cut(latents, self.match).maps
-        still = self._still(drawn.shape[-1])
-        return transport.follow(after, before.expand_as(after), drawn, still.drawn.expand_as(drawn))
+        before = self._still(drawn.shape[-1]).small
+        return transport.follow(self._matched(latents), drawn, before.expand(len(drawn), -1, -1, -1))
+
+    def _matched(self, latents: Latents) -> Match:
+        found: _Correspondence = self._correspondences.get(
+            self._weights, lambda: _Correspondence(self.base, self.own, self.match)
+        )
+        return found.match(latents)
 
     def _followed(self, drawn: Images, latents: Latents) -> Images:
         """The base's picture with the photograph's own look in it."""

@@ -68,6 +68,15 @@ class Generator(Backend, ABC):
         Differentiable in both. Raises IndexError if there is no such layer, or if it lies before the cut.
         """
 
+    def read(
+        self, latents: Latents, layer: int, matrix: Float[Tensor, "outputs channels"]
+    ) -> Float[Tensor, "n outputs side side"]:
+        """`matrix` times the feature maps after `layer`. Raises IndexError if there is no such layer.
+
+        Without gradients a generator may do so where its maps lie, without making `Cut.maps` of them.
+        """
+        return torch.einsum("nchw,oc->nohw", self.cut(latents, layer).maps, matrix)
+
     def activations(self, latents: Latents, layer: int) -> Float[Tensor, "n channels side side"]:
         """The feature maps alone, for direction sources that look inside a generator."""
         return self.cut(latents, layer).maps

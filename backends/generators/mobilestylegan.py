@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from backends import Images, Latents, device, weights
 from backends.generators._network import PublishedGenerator
@@ -50,3 +52,11 @@ class MobileStyleGAN(PublishedGenerator):
         512 pixels either way, but leaves a quarter of the pixels to encode and to send.
         """
         return self._fast(latents, preview)
+
+    def read(
+        self, latents: Latents, layer: int, matrix: Float[Tensor, "outputs channels"]
+    ) -> Float[Tensor, "n outputs side side"]:
+        if torch.is_grad_enabled():
+            return super().read(latents, layer, matrix)
+        self._check_layer(layer)
+        return self._fast.read(latents, layer, matrix)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from backends import device, weights
+import torch
+
+from backends import Images, Latents, device, weights
 from backends.generators._network import StyleGAN
 from backends.networks.stylegan2 import StyleGAN2 as Network
 from backends.networks.stylegan2_fast import FastStyleGAN2
@@ -24,3 +26,7 @@ class StyleGAN2(StyleGAN):
     @cached_property
     def _fast(self) -> FastStyleGAN2:
         return FastStyleGAN2(self._network)
+
+    @torch.no_grad()
+    def render(self, latents: Latents, preview: bool = False) -> Images:
+        return self._fast.picture(latents, preview)

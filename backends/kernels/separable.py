@@ -9,20 +9,23 @@ difference between a picture that follows the slider and one that does not.
 # pyright: reportAttributeAccessIssue=false
 # pyright: reportOperatorIssue=false
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from backends import Images
+from backends.kernels import linear_loops, simd
 from backends.kernels import separable_loops as loops
-from backends.kernels import simd
 from backends.kernels.separable_loops import Convolution, Head
 from backends.kernels.separable_reference import Plain
 from backends.kernels.threads import Array, Scratch, flat, together
 from backends.networks.mobilestylegan import Block, Synthesis
 
-NOTHING = np.empty(0, np.float32)
+NOTHING, ZEROS = np.empty(0, np.float32), np.zeros(linear_loops.PANEL, np.float32)
 CHUNK = 32  # rows a thread takes at a time, at most: few enough to share evenly, many as some are done twice
 _scratch = Scratch()
 
@@ -118,6 +121,26 @@ class Compiled(Plain):
         for theirs, ours in _pieces(maps, x):
             ours.copy_(theirs)
         return x.numpy()
+
+    def read(
+        self, x: Tensor | Array, stage: int, matrix: Float[Tensor, "outputs channels"]
+    ) -> Float[Tensor, "1 outputs side side"]:
+        if isinstance(x, Tensor):
+            return super().read(x, stage, matrix)
+        side, (outputs, channels) = 4 << stage, matrix.shape
+        width = -(-outputs // linear_loops.PANEL) * linear_loops.PANEL
+        columns = F.pad(matrix[:, bands(channels)], (0, 0, 0, width - outputs))
+        columns = flat(columns.t().unflatten(1, (-1, linear_loops.PANEL)).transpose(0, 1))
+        out = np.empty(side * side * width, np.float32)
+        arguments = x, side, channels, columns, ZEROS, width
+        _shared(lambda begin, end: linear_loops.read_rows(*arguments, begin, end, out), side)
+        return torch.from_numpy(out).view(1, side, side, width)[..., :outputs].permute(0, 3, 1, 2)
+
+
+def _shared(work: Callable[[int, int], None], rows: int) -> None:
+    """All rows, a few at a time for each thread."""
+    each = max(8, min(rows // torch.get_num_threads(), CHUNK))
+    together(lambda begin: work(begin, min(begin + each, rows)), range(0, rows, each))
 
 
 def bands(channels: int) -> Tensor:

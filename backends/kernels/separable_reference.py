@@ -42,3 +42,9 @@ class Plain:
     def from_maps(self, maps: Float[Tensor, "1 channels side side"], stage: int) -> Any:
         """What `stage` would have returned."""
         return maps.contiguous(memory_format=torch.channels_last)
+
+    def read(
+        self, x: Any, stage: int, matrix: Float[Tensor, "outputs channels"]
+    ) -> Float[Tensor, "1 outputs side side"]:
+        """`matrix` times the maps that `stage` returned."""
+        return torch.einsum("nchw,oc->nohw", self.to_maps(x, stage), matrix)

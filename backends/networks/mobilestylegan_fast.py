@@ -57,6 +57,15 @@ class FastSynthesis:
             pairs = zip(cut.maps.split(1), latents.float(), strict=True)
             return torch.cat([chain.resume(Cut(cut.layer, maps), w, preview) for maps, w in pairs])
 
+    @torch.no_grad()
+    def read(
+        self, latents: Float[Tensor, "n layers dim"], layer: int, matrix: Float[Tensor, "outputs channels"]
+    ) -> Float[Tensor, "n outputs side side"]:
+        """As `Generator.read`."""
+        with self._lock:
+            chain = self.chain()
+            return torch.cat([chain.read(latent.float(), layer, matrix) for latent in latents])
+
     def chain(self) -> "Chain":
         """Of the weights as they are now."""
         return self._chain.get(self.synthesis.parameters(), lambda: Chain(self.synthesis, self._stages()))
@@ -97,6 +106,15 @@ class Chain:
         for following in range(stage + 1, self.last + 1):
             x = self.stages.block(following - 1, x, _read(latent, following), aside=True)
         return self.stages.picture(x, latent[-4:], preview)
+
+    def read(
+        self, latent: Latent, layer: int, matrix: Float[Tensor, "outputs channels"]
+    ) -> Float[Tensor, "1 outputs side side"]:
+        """`matrix` times the maps after `layer`."""
+        stage = layer // 3
+        if 3 * stage == layer and stage <= self.last:
+            return self.stages.read(self._reached(latent, stage), stage, matrix)
+        return torch.einsum("nchw,oc->nohw", self.cut(latent, layer), matrix)
 
     def _reached(self, latent: Latent, stage: int) -> Any:
         """The output of `stage`; stages whose layers are as they were are not computed."""

@@ -93,6 +93,7 @@ class FastStyleGAN2:
     def __init__(self, network: StyleGAN2) -> None:
         self.network = network
         self.layers = [Layer(conv) for conv in network.convs]
+        self._cuts = Kept()  # one: what it read of the latents, and the cut
         self._memory: list[Any] = []  # of the maps inside, from picture to picture
         self._lock = threading.Lock()
 
@@ -101,9 +102,9 @@ class FastStyleGAN2:
 
     @torch.no_grad()
     def cut(self, latents: Float[Tensor, "n layers dim"], layer: int) -> Cut:
-        """As `StyleGAN2.cut`."""
+        """As `StyleGAN2.cut`; the last one is kept, so that pictures of the same latents go on from there."""
         with self._lock:
-            cuts = [self._stopped(row[:, None], layer) for row in latents]
+            cuts = [self._kept_or(row, layer) for row in latents]
         skips = [cut.skip for cut in cuts if cut.skip is not None]
         return Cut(layer, torch.cat([cut.maps for cut in cuts]), torch.cat(skips) if skips else None)
 
@@ -116,10 +117,33 @@ class FastStyleGAN2:
             pairs = zip(cuts, latents, strict=True)
             return torch.cat([self._picture(each, row[:, None], preview) for each, row in pairs])
 
-    def _stopped(self, w: Float[Tensor, "layers 1 dim"], layer: int) -> Cut:
-        x = self.network.constant[None].contiguous(memory_format=torch.channels_last)
+    @torch.no_grad()
+    def picture(self, latents: Float[Tensor, "n layers dim"], preview: bool = False) -> Images:
+        """As cut and resume, from the cut that is kept, if it is these latents'."""
+        with self._lock:
+            cuts = [self._begun(row, len(self.layers)) for row in latents]
+            pairs = zip(cuts, latents, strict=True)
+            return torch.cat([self._picture(cut, row[:, None], preview) for cut, row in pairs])
+
+    def _begun(self, row: Float[Tensor, "layers dim"], layer: int) -> Cut:
+        """The cut that is kept, if it lies not behind `layer` and these latents have it; else the first."""
+        kept: list[tuple[Tensor, Cut]] = self._cuts.get(self.network.parameters(), list)
+        for read, cut in kept:
+            if cut.layer <= layer and torch.equal(read, row[: cut.layer + 1]):
+                return cut
+        return Cut(-1, self.network.constant[None].contiguous(memory_format=torch.channels_last))
+
+    def _kept_or(self, row: Float[Tensor, "layers dim"], layer: int) -> Cut:
+        begun = self._begun(row, layer)
+        if begun.layer != layer:
+            begun = self._stopped(begun, row[:, None], layer)
+            kept: list[tuple[Tensor, Cut]] = self._cuts.get(self.network.parameters(), list)
+            kept[:] = [(row[: layer + 1].clone(), begun)]
+        return begun
+
+    def _stopped(self, cut: Cut, w: Float[Tensor, "layers 1 dim"], layer: int) -> Cut:
         last = min(layer, len(self.layers) - 1)
-        x, image = self._advanced(Cut(-1, x), w, last, last)
+        x, image = self._advanced(cut, w, last, last)
         x = _tensor(x)
         return Cut(layer, x if layer == last else self.network.rgbs[-1](x, w[-1]), image)
 
