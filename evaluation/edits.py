@@ -5,6 +5,7 @@ An inverter whose edits do less would keep identity, background and everything e
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -81,6 +82,16 @@ class Trial:
     photograph: Photograph
     inversion: Inversion
 
+    @cached_property
+    def photographed(self) -> Float[Tensor, " scores"]:
+        """Scores of the photograph itself."""
+        return self.scores(self.photograph.images)
+
+    @cached_property
+    def unedited(self) -> Float[Tensor, " scores"]:
+        """Scores of its inversion."""
+        return self.scores(shrunk(self.whole({})))
+
     def scores(self, images: Images) -> Float[Tensor, " scores"]:
         """Of a single picture."""
         return scorers.score(self.scorers, images, [self.photograph.name])[0]
@@ -104,9 +115,8 @@ class Trial:
         column, sign = scorers.names(self.scorers).index(edit.column), -1 if edit.score.startswith("-") else 1
         wanted = sign * edit.change
         if edit.either:
-            has = self.scores(self.photograph.images)[column] > 0
-            wanted = -abs(edit.change) if has else abs(edit.change)
-        before = self.scores(shrunk(self.whole({})))[column]
+            wanted = -abs(edit.change) if self.photographed[column] > 0 else abs(edit.change)
+        before = self.unedited[column]
 
         def change(strength: float) -> float:
             return float(self.scores(shrunk(self.whole({edit.direction: strength})))[column] - before)

@@ -84,7 +84,7 @@ class Tables:
             means = self.means(inverter)
             exact = [row.exact for row in self.inversions if row.inverter == inverter]
             stars = self._stars(inverter)
-            cells = [shown(name, means[name]) + stars.get(name, "") for name in names]
+            cells = [shown(name, means[name], stars.get(name, "")) for name in names]
             lines.append([inverter, *cells, f"{sum(exact)} of {len(exact)}"])
         for method, figures in self.settings.published.items():
             known = [shown(name, figures.get(name, nan)) for name in names]
@@ -109,7 +109,7 @@ class Tables:
                 means |= {"strength": nan, "change": nan}
             some = names if edit == "all" else [edit]
             stars = self._stars(inverter)
-            cells = [shown(name, means[name]) + stars.get(name, "") for name in columns]
+            cells = [shown(name, means[name], stars.get(name, "")) for name in columns]
             ratios = [shown("", mean(self.ratio(inverter, e, judge) for e in some)) for judge in self.judges]
             fid = shown("background", self.frechet.get(inverter, nan)) if edit == "all" else ABSENT
             reached = f"{sum(row.reached for row in rows)} of {len(rows)}"
@@ -130,9 +130,9 @@ def mean(values: Iterable[float]) -> float:
     return fmean(known) if known else nan
 
 
-def shown(name: str, value: float) -> str:
+def shown(name: str, value: float, star: str = "") -> str:
     """A cell of a table."""
-    return ABSENT if value != value else f"{value:.{DIGITS.get(name, 1 if name in TIMES else 3)}f}"
+    return ABSENT if value != value else f"{value:.{DIGITS.get(name, 1 if name in TIMES else 3)}f}{star}"
 
 
 NOTES = """

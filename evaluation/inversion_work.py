@@ -7,7 +7,7 @@
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,13 @@ class Work:
         inversion = None
         if record.get("key") != self._key(photograph) or not self._file(photograph, ".npz").is_file():
             inversion, record = self._inverted(photograph)
-        for name, edit in edits.items():
-            if not _up_to_date(record["edits"].get(name, {}), edit):
-                inversion = inversion or self._restored(photograph, record)
-                record["edits"][name] = self._edited(name, edit, photograph, inversion)
-                write_json(self._file(photograph, ".json"), record)
+        wanted = {k: edit for k, edit in edits.items() if not _up_to_date(record["edits"].get(k, {}), edit)}
+        if wanted:
+            inversion = inversion or self._restored(photograph, record)
+            trial = Trial(self.editor, self.scorers, photograph, inversion)
+        for name, edit in wanted.items():
+            record["edits"][name] = self._edited(name, edit, trial, record["edits"].get(name, {}))
+            write_json(self._file(photograph, ".json"), record)
         return record
 
     def picture(self, photograph: Photograph, name: str = INVERSION) -> Images:
@@ -128,14 +130,16 @@ class Work:
         """The stored inversion; a new one where a decoder keeps in memory what no file holds."""
         return self._stored(photograph) if record["stored_same"] else self._run(photograph.crop)[0]
 
-    def _edited(
-        self, name: str, edit: MatchedEdit, photograph: Photograph, inversion: Inversion
-    ) -> dict[str, Any]:
-        trial = Trial(self.editor, self.scorers, photograph, inversion)
-        match = trial.find(edit)
+    def _edited(self, name: str, edit: MatchedEdit, trial: Trial, before: dict[str, Any]) -> dict[str, Any]:
+        """The record of an edit; of the record `before` the strength is kept if it was the same edit."""
+        settings = asdict(replace(edit, again=False))
+        if before.get("settings") == settings:
+            match = Match(*(before[field.name] for field in fields(Match)))
+        else:
+            match = trial.find(edit)
         whole = trial.whole({match.direction: match.strength})
-        self._save(photograph, name, whole)
-        record = asdict(match) | {"reached": match.reached, "settings": asdict(replace(edit, again=False))}
+        self._save(trial.photograph, name, whole)
+        record = asdict(match) | {"reached": match.reached, "settings": settings}
         return record | ({"round_trip": self._round_trip(trial, match, whole)} if edit.again else {})
 
     def _round_trip(self, trial: Trial, match: Match, whole: Images) -> float:

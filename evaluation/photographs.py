@@ -17,7 +17,7 @@ from tqdm import tqdm
 from backends import Images, dataset
 from backends.aligners import AlignmentError
 from backends.losses import resize
-from backends.photos import PhotoError, read_photo, to_images
+from backends.photos import PhotoError, read_photo, to_images, to_pil
 from config import ConfigError
 from editor import Editor
 
@@ -39,8 +39,9 @@ class Photograph:
 
     @cached_property
     def images(self) -> Images:
-        """What is compared with: the crop at the side of `seen`."""
-        return shrunk(to_images(self.crop, self.crop.width))
+        """What is compared with: the crop at the side of `seen`, in 256 levels as pictures are kept."""
+        small = to_pil(shrunk(to_images(self.crop, self.crop.width)))[0]
+        return to_images(small, small.width)
 
     @property
     def stem(self) -> str:
