@@ -1,7 +1,8 @@
 """Shared pictures: a folder with one file a link, so that a link outlives the server that made it.
 
 A record is one `.safetensors` file: W+ as float16 and, in its header, JSON with the edit, the panel and the
-dates. It never holds the photograph. Reading one executes nothing, whatever a stranger put into the folder.
+dates; and what a decoder adds, which holds the look of a photograph in small, unless its owner shares
+without. It never holds the photograph. Reading one executes nothing, whatever a stranger put into the folder.
 """
 
 import hashlib

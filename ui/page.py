@@ -126,7 +126,7 @@ class Page:
         events.on([at.png.click], saving.picture)
         events.on([at.npz.click], saving.npz)
         events.on([at.open.upload], saving.open_file, [at.open])
-        events.on([at.share.click], saving.share, [at.days, at.tokens])
+        events.on([at.share.click], saving.share, [at.days, at.look, at.tokens])
         events.on([at.delete.click], saving.delete, [at.tokens])
         at.copy.click(None, [at.link], [at.copy], js="(link) => window.copyLink(link)")
 

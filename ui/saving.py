@@ -35,9 +35,9 @@ OTHER_MODEL = (
     "This was made with another version of the model: the picture may differ from the one that was shared."
 )
 SEED_LINK = "Anyone with this link sees this picture. It contains everything itself and does not expire."
-RECORD_LINK = (
-    "Anyone with this link sees this picture, for {} days. The latent is stored, your photograph is not."
-)
+RECORD_LINK = "Anyone with this link sees this picture, for {} days. "
+WITHOUT_LOOK = "The latent is stored, your photograph is not."
+WITH_LOOK = "The look of your photograph is stored in small, the photograph itself is not."
 
 
 @dataclass
@@ -95,15 +95,25 @@ class Saving:
     # Links
 
     def share(
-        self, visit: Visit, days: float, tokens: Mapping[str, str] | None, headers: Mapping[str, str]
+        self,
+        visit: Visit,
+        days: float,
+        look: bool,
+        tokens: Mapping[str, str] | None,
+        headers: Mapping[str, str],
     ) -> Update:
-        """A link to this picture: for a seed all in itself, for a photograph through the store."""
+        """A link to this picture: for a seed all in itself, for a photograph through the store.
+
+        Without `look` it holds nothing that an inverter added to the generator for this photograph.
+        """
         work, text, update = _present(visit), SEED_LINK, Update()
         if work.seed is not None:
             query = seed_query(SeedLink(visit.domain, work.seed, work.edit, visit.panel))
         else:
-            visit.link, token = self.store.add(self._record(visit, work), int(days))
-            query, text = f"?share={visit.link}", RECORD_LINK.format(int(days))
+            shown = work if look else replace(work, decoder=None)
+            visit.link, token = self.store.add(self._record(visit, shown), int(days))
+            stored = WITHOUT_LOOK if shown.decoder is None else WITH_LOOK
+            query, text = f"?share={visit.link}", RECORD_LINK.format(int(days)) + stored
             known = dict(list((tokens or {}).items())[-MOST_TOKENS + 1 :])
             update["tokens"] = {**known, visit.link: token}
         return {

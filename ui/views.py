@@ -37,6 +37,7 @@ def figures(models: Models, visit: Visit) -> Update:
         "inversion": inversion,
         "edited": inversion if same else edited(models, visit),
         "whole": gr.Radio(value=WHOLE if visit.whole else CROP, visible=visit.work.origin is not None),
+        "look": gr.Checkbox(value=True, visible=visit.work.decoder is not None),
     }
 
 

@@ -39,6 +39,7 @@ class Update(TypedDict, total=False):
     count: int
     keep: Any
     sliders: Any
+    look: Any
     link: Any
     copy: Any
     delete: Any
@@ -137,6 +138,13 @@ class Widgets:
         gr.Markdown("#### Share", elem_classes="section")
         self.days = gr.Dropdown(
             [("7 days", 7), ("90 days", 90), ("1 year", 365)], value=90, label="Keep the link for"
+        )
+        self.look = gr.Checkbox(
+            True,
+            label="With the look of the photograph",
+            info="A small copy of what makes this picture yours travels in the link. Without it, the link "
+            "shows a similar picture that the model made.",
+            visible=False,
         )
         self.share = gr.Button("Make a link", variant="primary")
         self.link = gr.Textbox(label="Link", visible=False, interactive=False)

@@ -153,7 +153,7 @@ def test_links_remember_what_is_kept(page, visit, sliders, attributes, photo):
         sliders.keep(visit, ["age", "hat"])
         moved(page, visit, 1.5)
         other = Visit()
-        opened = arrived(page.saving.open(other, query(page.saving.share(visit, 7, {}, HEADERS)), {}))
+        opened = arrived(page.saving.open(other, query(page.saving.share(visit, 7, True, {}, HEADERS)), {}))
         assert opened["keep"].value == ["age", "hat"]
         assert bars(opened)[0]["value"] == 1.5
         assert other.work.edit == {"Attributes/smile | keep age, hat": 1.5}

@@ -7,7 +7,7 @@ def delta(generator):
     source = torch.Generator().manual_seed(0)
     return {
         "latents": generator.sample([1])[0].half(),
-        "residual": torch.randint(-127, 128, (3, 32, 32), generator=source, dtype=torch.int8),
+        "residual": torch.randint(-127, 128, (3, 8, 8), generator=source, dtype=torch.int8),
         "scale": torch.tensor([0.5]),
         "match": torch.tensor([2], dtype=torch.uint8),
     }
