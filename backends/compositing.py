@@ -24,9 +24,9 @@ from backends.squares import Square
 SoftMask = Float[Tensor, "rows rows"]  # of a square: 1 = the edit, 0 = the photograph
 STRIP = 1 << 19  # pixels of the photograph that are resampled at once: about 40 MB
 MARGIN = 0.04  # of the square's side: where the mask falls to 0 at a border that lies within the photograph
-FINE, AROUND = 2, 6  # radii of the finest detail and of the window in which it is compared, pixels
+FINE, AROUND = 2, 4  # radii of the finest detail and of the window in which it is compared, pixels
 NOISE = (2 / 127.5) ** 2  # variance of detail that says nothing, in [-1, 1]
-MEASURED = 512  # side at which survival is measured, pixels
+MEASURED = 256  # most pixels of a side at which survival is measured; half the side is enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def survival(before: Images, after: Images) -> Float[Tensor, "1 1 side side"]:
     The slope of the regression of one picture's detail on the other's, in a window around every pixel. It is
     exactly 1 where they are the same, about 1 where only colours change, and 0 where something has moved.
     """
-    side = min(before.shape[-1], MEASURED)
+    side = min(before.shape[-1] // 2 + 1, MEASURED)
     fine = [_detail(_reduced(images, side).mean(1, keepdim=True)) for images in (before, after)]
     both, own = (_mean(fine[0] * each, AROUND) for each in (fine[1], fine[0]))
     slope = ((both + NOISE) / (own + NOISE)).clamp(0, 1)
@@ -110,7 +110,9 @@ def _detail(images: Float[Tensor, "1 1 side side"]) -> Float[Tensor, "1 1 side s
 def _mean(images: Float[Tensor, "1 1 side side"], radius: int) -> Float[Tensor, "1 1 side side"]:
     """Over squares of 2 radius + 1 pixels, twice: nearly a bell."""
     for _ in range(2):
-        images = F.avg_pool2d(images, 2 * radius + 1, 1, radius, count_include_pad=False)
+        for across in ((1, 0), (0, 1)):  # one after the other: many times as fast
+            window, padding = [2 * radius * each + 1 for each in across], [radius * each for each in across]
+            images = F.avg_pool2d(images, window, 1, padding, count_include_pad=False)
     return images
 
 
@@ -125,8 +127,10 @@ def _layers(before: Images, after: Images, mask: SoftMask, side: float) -> Float
     """Change, picture before, survival and mask, with no more pixels than the photograph can show."""
     pixels = max(1, min(before.shape[-1], round(side)))
     soft = F.interpolate(mask[None, None].to(before), (pixels, pixels), mode="bicubic").clamp(0, 1)
-    kept = F.interpolate(survival(before, after), (pixels, pixels), mode="bilinear")
-    return torch.cat([_reduced(torch.cat([after - before, before], 1), pixels), kept, soft], 1)
+    small = _reduced(torch.cat([after - before, before], 1), pixels)
+    change, base = small.split(3, 1)
+    kept = F.interpolate(survival(base, base + change), (pixels, pixels), mode="bilinear")
+    return torch.cat([small, kept, soft], 1)
 
 
 def _closed(square: Square, size: tuple[int, int], pixels: int) -> SoftMask:
