@@ -42,7 +42,6 @@ def test_between_two_pictures_it_is_soft(name, built, toy):
     assert not mask.requires_grad
     for steps in (mask.diff(dim=0), mask.diff(dim=1)):
         assert steps.abs().max() < 0.7  # no hard edge
-    assert torch.equal(mask, built(name).between(after, before))
 
 
 @every_mask

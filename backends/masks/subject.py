@@ -30,10 +30,11 @@ class Subject(Mask):
     weights: str  # of the classifier: entry of backends/weights.yaml, or the path of a file
     grow: float = 0.0  # share of the side, around the places that the feather leaves at 1
     feather: float = 0.03  # over which the mask falls off, share of the side
+    left: float = 0.05  # around what the subject leaves, where its outline would stay, share of the side
 
     def __post_init__(self) -> None:
-        if min(self.grow, self.feather) < 0:
-            raise ValueError("grow and feather must be at least 0")
+        if min(self.grow, self.feather, self.left) < 0:
+            raise ValueError("grow, feather and left must be at least 0")
 
     def required(self) -> list[str]:
         return [] if weights.own(self.weights) else [self.weights]
@@ -57,7 +58,8 @@ class Subject(Mask):
         return _cleaned(torch.maximum(belongs, (guided(belongs, colours, radius) > 0.5).to(maps)))
 
     def between(self, before: Look, after: Look) -> SoftMask:
-        return soft(torch.maximum(before, after)[0, 0], self.grow, self.feather)
+        left = _grown(before * (1 - _grown(after, 1)), round(self.left * before.shape[-1]))
+        return soft(torch.maximum(left, torch.maximum(before, after))[0, 0], self.grow, self.feather)
 
     @cached_property
     def _state(self) -> dict[str, Tensor]:
