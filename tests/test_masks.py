@@ -134,6 +134,21 @@ def test_a_mask_is_continued_in_the_same_colours():
     assert not continued[..., 50:].any()
 
 
+def test_the_outline_of_what_the_subject_leaves_is_covered():
+    mask, before, after = (
+        Subject(weights="none", left=0.05),
+        torch.zeros(1, 1, 64, 64),
+        torch.zeros(1, 1, 64, 64),
+    )
+    before[..., 20:40, 10:30] = 1
+    after[..., 20:40, 30:50] = 1
+    found = mask.between(before, after)
+    assert found[17:43, 7:28].min() == 1  # 3 places more
+    assert found[16:44, 50:].max() < 1
+    still = mask.between(before, before)
+    assert still[:, :8].max() < 1
+
+
 def test_softened_it_keeps_what_is_inside():
     inside = torch.zeros(64, 64)
     inside[20:40, 20:40] = 1
