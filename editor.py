@@ -204,7 +204,8 @@ class Editor:
     def paste(self, square: Square, before: View, after: View) -> Paste:
         """The change between two views of one inversion, of one size, for the photograph that its crop, the
         square, comes from."""
-        return Paste(square, before.images, after.images, self.mask.between(before.look, after.look))
+        mask = self.mask.between(before.look, after.look)
+        return Paste(square, before.images, after.images, mask, self.mask.margin)
 
     def _drawn(self, inversion: Inversion, edit: Edit | None, preview: bool) -> tuple[Latents, Images]:
         latents = self.edited(inversion.latents[:1], edit or {})

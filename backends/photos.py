@@ -139,10 +139,10 @@ def _decoded(image: Image.Image) -> Image.Image:
     try:
         image.load()
         orientation = _orientation(image)  # after load(), which turns some TIFFs itself
+        if image.mode in ("RGB", "L", "CMYK"):
+            _reduce(image)  # before anything is copied
         photo = _rgb(image)
-        fit = min(1.0, math.sqrt(KEPT_PIXELS / (photo.width * photo.height)))
-        most = (math.floor(fit * photo.width), math.floor(fit * photo.height))
-        photo.thumbnail(most, Image.Resampling.LANCZOS, reducing_gap=3)
+        _reduce(photo)
         photo.info.clear()  # place, camera and thumbnails go no further
         if orientation != 1:
             photo.getexif()[ExifTags.Base.Orientation] = orientation
@@ -150,6 +150,13 @@ def _decoded(image: Image.Image) -> Image.Image:
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise _damaged(error) from error
     return photo
+
+
+def _reduce(image: Image.Image) -> None:
+    """In place, to KEPT_PIXELS."""
+    fit = min(1.0, math.sqrt(KEPT_PIXELS / (image.width * image.height)))
+    most = (math.floor(fit * image.width), math.floor(fit * image.height))
+    image.thumbnail(most, Image.Resampling.LANCZOS, reducing_gap=3)
 
 
 def _orientation(image: Image.Image) -> int:

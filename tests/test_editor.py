@@ -64,6 +64,18 @@ def test_files_that_are_no_mapping_are_refused(tmp_path, text):
         read_domain(tmp_path / "bad.yaml")
 
 
+def test_a_paste_is_the_change_between_two_views(editor):
+    inversion, photo = editor.sample(3), Image.new("RGB", (200, 100), (120, 130, 140))
+    square = editor.frame(photo)
+    before, after = editor.view(inversion), editor.view(inversion, {"SeFa 1": 2.0})
+    paste = editor.paste(square, before, after)
+    assert paste.margin == editor.mask.margin
+    assert torch.equal(paste.after - paste.before, after.images - before.images)
+    assert torch.equal(paste.mask, editor.mask.between(before.look, after.look))
+    assert editor.paste(square, before, editor.view(inversion, {})).onto(photo).tobytes() == photo.tobytes()
+    assert paste.onto(photo).tobytes() != photo.tobytes()
+
+
 def test_unknown_names_say_what_there_is(editor):
     with pytest.raises(ConfigError, match="toy"):
         Editor.load("nothing", TOY)

@@ -154,8 +154,8 @@ class Models:
         """The photograph that the work comes from, as the page shows it, with the edit."""
         assert work.origin
         if not work.edit:
-            return work.origin.shown
-        return replace(self.paste(name, work, preview), square=work.origin.there).onto(work.origin.shown)
+            return work.origin.passing if preview else work.origin.shown
+        return work.origin.pasted(self.paste(name, work, preview), preview)
 
     def _paste(self, name: str, work: Work, preview: bool = False) -> Paste:
         assert work.origin

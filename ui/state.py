@@ -5,13 +5,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
 from backends import Latents
 from backends.aligners import Subject
-from backends.compositing import Patch
+from backends.compositing import Paste, Patch
 from backends.generators import Generator
 from backends.inverters import Inversion
 from backends.photos import read_photo
@@ -64,17 +64,24 @@ class Photo:
 class Origin:
     """Where in the visitor's photograph a latent comes from."""
 
-    square: Square  # in pixels of the photograph
+    size: tuple[int, int]  # of the photograph, pixels
+    square: Square  # in the same pixels
     shown: Image.Image  # the photograph, at most SHOWN a side
-    there: Square  # in pixels of `shown`
+    passing: Image.Image  # half as large, while a slider moves
     key: str = field(default_factory=lambda: secrets.token_hex(16))  # the same in every process
 
     @staticmethod
     def of(photo: Image.Image, square: Square) -> "Origin":
-        shown = photo.copy()
-        shown.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS, reducing_gap=3)
-        scale = (shown.width / photo.width, shown.height / photo.height)
-        return Origin(square, shown, square.moved((0, 0), scale))
+        shown, passing = photo.copy(), photo.copy()
+        for copy, side in ((shown, SHOWN), (passing, min(max(photo.size), SHOWN) // 2)):
+            copy.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3)
+        return Origin(photo.size, square, shown, passing)
+
+    def pasted(self, paste: Paste, passing: bool) -> Image.Image:
+        """What the page shows of the photograph with a paste in it."""
+        photo = self.passing if passing else self.shown
+        scale = (photo.width / self.size[0], photo.height / self.size[1])
+        return replace(paste, square=self.square.moved((0, 0), scale)).onto(photo)
 
 
 @dataclass(frozen=True, eq=False)

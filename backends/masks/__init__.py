@@ -18,6 +18,8 @@ class Mask(Backend, ABC):
     In two parts, because the picture before an edit stays while sliders move.
     """
 
+    margin: float = 0.04  # as in `compositing.Paste`
+
     @abstractmethod
     def look(self, generator: Generator, latents: Latents, images: Images) -> Look:
         """What the mask has to know of pictures: `images`, of any size, are what `generator` draws of the

@@ -20,6 +20,7 @@ class Change(Mask):
     grow: float = 0.04  # around what changes, share of the side
     feather: float = 0.08  # over which the mask falls off, share of the side
     rows: int = 64  # side of the mask
+    margin: float = 0.2  # wide: much of the background may change
 
     def __post_init__(self) -> None:
         if min(self.threshold, self.grow, self.feather) < 0 or self.rows < 8:

@@ -15,10 +15,12 @@ from backends import Images, Latents, weights
 from backends.compositing import SoftMask
 from backends.generators import Generator
 from backends.masks import Look, Mask
+from backends.masks._guided import guided
 from backends.masks._soft import soft
 from config import ConfigError
 
 SURE = -1.0  # logit from which a place belongs to the subject: rather some background than hair cut off
+REACH = 0.1  # as far as colours continue the subject, share of the side
 
 
 @dataclass
@@ -28,26 +30,36 @@ class Subject(Mask):
     weights: str  # of the classifier: entry of backends/weights.yaml, or the path of a file
     grow: float = 0.0  # share of the side, around the places that the feather leaves at 1
     feather: float = 0.03  # over which the mask falls off, share of the side
+    left: float = 0.05  # around what the subject leaves, where its outline would stay, share of the side
 
     def __post_init__(self) -> None:
-        if min(self.grow, self.feather) < 0:
-            raise ValueError("grow and feather must be at least 0")
+        if min(self.grow, self.feather, self.left) < 0:
+            raise ValueError("grow, feather and left must be at least 0")
 
     def required(self) -> list[str]:
         return [] if weights.own(self.weights) else [self.weights]
 
     @torch.no_grad()
     def look(self, generator: Generator, latents: Latents, images: Images) -> Look:
-        """1 at the places of the subject, 0 elsewhere."""
+        """1 at the places of the subject, 0 elsewhere.
+
+        Of an inverted photograph the maps may not show all, such as the ears of a head that the latents draw
+        too narrow: what continues the subject in the picture itself, in the same colours, is added.
+        """
         weight, layer = self._state["weight"], int(self._state["layer"])
         maps = generator.cut(latents, layer).maps if layer < generator.layers else None
         if maps is None or maps.shape[1] != weight.shape[1]:
             raise ConfigError(f"mask: {self.weights} was not made for the maps of this generator")
-        belongs = F.conv2d(maps, weight.to(maps), self._state["bias"].to(maps)) > SURE
-        return torch.cat([_cleaned(each[None]) for each in belongs.to(maps)])
+        logits = F.conv2d(maps, weight.to(maps), self._state["bias"].to(maps))
+        belongs = _cleaned((logits > SURE).to(maps))
+        rows = belongs.shape[-1]
+        colours = F.interpolate(images, (rows, rows), mode="area")
+        radius = max(1, round(REACH * rows))
+        return _cleaned(torch.maximum(belongs, (guided(belongs, colours, radius) > 0.5).to(maps)))
 
     def between(self, before: Look, after: Look) -> SoftMask:
-        return soft(torch.maximum(before, after)[0, 0], self.grow, self.feather)
+        left = _grown(before * (1 - _grown(after, 1)), round(self.left * before.shape[-1]))
+        return soft(torch.maximum(left, torch.maximum(before, after))[0, 0], self.grow, self.feather)
 
     @cached_property
     def _state(self) -> dict[str, Tensor]:

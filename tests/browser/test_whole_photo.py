@@ -28,7 +28,7 @@ def test_whole_photograph_and_face(serve, tmp_path_factory, visit, photograph, t
     assert page.get_by_role("button", name="vs original").is_enabled()
     assert page.get_by_role("button", name="vs inversion").is_disabled()
     before = source(page)
-    drag(page, 0, 0.9, full=600, held=200)
+    drag(page, 0, 0.9, full=600, held=100)
     assert source(page) != before
     tab(page, "Save")
     with page.expect_download() as download:
