@@ -1,5 +1,7 @@
 """The photograph stays the photograph: exactly at zero, moved along by edits, hidden by what is new."""
 
+import gc
+
 import pytest
 import torch
 from examples import settings
@@ -7,6 +9,7 @@ from PIL import ImageChops
 
 from backends import transport
 from backends.comparison import Comparison
+from backends.decoders import residual
 from backends.decoders.residual import Residual
 from backends.generators import Generator
 from backends.generators.toy import Toy
@@ -191,3 +194,16 @@ def test_what_cannot_be_seen_is_the_generators_in_the_colours_around():
     seen[..., 28:36, 28:36] = 0
     carried = transport.carried(drawn, Motion(torch.zeros(1, 2, 64, 64), seen), still)
     torch.testing.assert_close(carried[..., 30:34, 30:34], drawn[..., 30:34, 30:34] + 0.3, rtol=0, atol=0.08)
+
+
+def test_unedited_pictures_are_kept_for_the_decoders_used_last_only(monkeypatch):
+    """Memory is bounded, whoever is dragged; what was let go is made again."""
+    monkeypatch.setattr(residual, "MOST_SCENES", 2)
+    decoders = [exact(Toy())[0] for _ in range(4)]
+    edited = decoders[0].own + 0.2
+    first = [each.render(edited) for each in decoders]
+    assert len(residual._SCENES._kept) == 2
+    assert all(torch.equal(each.render(edited), before) for each, before in zip(decoders, first, strict=True))
+    del decoders, first
+    gc.collect()
+    assert len(residual._SCENES._kept) == 0

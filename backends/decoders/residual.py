@@ -5,12 +5,14 @@ feature maps and train a network to move it. Here the residual is one of colours
 say where it goes (`backends/transport.py`).
 """
 
+import threading
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from backends import Cut, Images, Latents, transport
@@ -23,6 +25,7 @@ from backends.transport import Match, Motion, Still
 
 LEVELS = 127  # of int8
 LARGEST = 256  # side of the stored residual, pixels
+MOST_SCENES = 12  # decoders whose unedited pictures and features are kept, 45 MB each at 1024 pixels
 
 
 class _Correspondence:
@@ -52,6 +55,32 @@ class _Correspondence:
         return self.comparison.features(read)
 
 
+@dataclass
+class _Scene:
+    """What is made of a decoder's delta and photograph, and can be made again."""
+
+    correspondence: _Correspondence
+    stills: dict[int, Still] = field(default_factory=dict)  # by side
+
+
+class _Scenes:
+    """Those of the decoders that were used last, of all visitors. None is kept alive by them."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Residual, Kept] = WeakKeyDictionary()  # the last used comes last
+        self._lock = threading.Lock()
+
+    def of(self, decoder: "Residual") -> Kept:
+        with self._lock:
+            kept = self._kept[decoder] = self._kept.pop(decoder, None) or Kept()
+            while len(self._kept) > MOST_SCENES:
+                del self._kept[next(iter(self._kept))]
+        return kept
+
+
+_SCENES = _Scenes()
+
+
 @dataclass(eq=False)
 class Residual(Decoder):
     """One photograph's: all latents that it draws are edits of its own.
@@ -74,8 +103,7 @@ class Residual(Decoder):
             raise DecoderError("the stored residual does not fit this generator")
         if not all(torch.isfinite(value).all() for value in self.delta.values()):
             raise DecoderError("the stored residual does not fit: it has values that are not finite")
-        self.photograph: Images | None = None  # in memory only, see `completed`
-        self._correspondences, self._stills = Kept(), Kept()
+        self.photograph: UInt8[Tensor, "1 3 side side"] | None = None  # in memory only, see `completed`
 
     @staticmethod
     @torch.no_grad()
@@ -105,8 +133,7 @@ class Residual(Decoder):
         For as long as this decoder is in memory; no file and no link gets the photograph.
         """
         other = copy(self)
-        other._stills = Kept()
-        other.photograph = resize(photograph, self.size).to(self.own)
+        other.photograph = ((resize(photograph, self.size) + 1) * 127.5).round().clamp(0, 255).byte()
         return other
 
     def parameters(self) -> dict[str, Tensor]:
@@ -152,10 +179,7 @@ class Residual(Decoder):
         return transport.follow(self._matched(latents), drawn, before.expand(len(drawn), -1, -1, -1))
 
     def _matched(self, latents: Latents) -> Match:
-        found: _Correspondence = self._correspondences.get(
-            self._weights, lambda: _Correspondence(self.base, self.own, self.match)
-        )
-        return found.match(latents)
+        return self._scene.correspondence.match(latents)
 
     def _followed(self, drawn: Images, latents: Latents) -> Images:
         """The base's picture with the photograph's own look in it."""
@@ -163,12 +187,14 @@ class Residual(Decoder):
         return transport.carried(drawn, motion, self._still(drawn.shape[-1]))
 
     @property
-    def _weights(self) -> list[Tensor]:
-        return list(self.parameters().values())
+    def _scene(self) -> _Scene:
+        """Of the weights as they are now."""
+        make = lambda: _Scene(_Correspondence(self.base, self.own, self.match))  # noqa: E731
+        return _SCENES.of(self).get(self.parameters().values(), make)
 
     def _still(self, side: int) -> Still:
         """Of a picture of this size; those that were asked for are kept."""
-        stills: dict[int, Still] = self._stills.get(self._weights, dict)
+        stills = self._scene.stills
         if side not in stills:
             stills[side] = self._unedited(side)
         return stills[side]
@@ -180,8 +206,7 @@ class Residual(Decoder):
             levels = self.delta["residual"][None].to(drawn) * self.delta["scale"].to(drawn) / LEVELS
             photograph = drawn + transport.resized(levels, drawn.shape[-1])
         else:
-            photograph = self.photograph
-        preview = side < drawn.shape[-1]
-        return Still(
-            self.base.render(self.own, True).clone() if preview else drawn.clone(), resize(photograph, side)
-        )
+            photograph = self.photograph.to(drawn) / 127.5 - 1
+        if side < drawn.shape[-1]:
+            drawn = self.base.render(self.own, preview=True)
+        return Still(drawn.clone(), resize(photograph, side))
