@@ -168,7 +168,9 @@ def test_a_configuration_without_a_trainer_says_which_there_are(tmp_path: Path) 
     file = tmp_path / "mine.yaml"
     for text in ("folder: x\n", "trainer: gun\nfolder: x\n"):
         file.write_text(text)
-        with pytest.raises(ConfigError, match=r"mine\.yaml: trainer: .*there are: attributes, encoder, gan, "):
+        with pytest.raises(
+            ConfigError, match=r"mine\.yaml: trainer: .*there are: attributes, encoder, gan, "
+        ):
             read(file)
 
 

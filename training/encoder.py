@@ -33,7 +33,7 @@ from backends.networks.efficientnet_lite import Size
 from backends.photos import to_pil
 from config import resolve
 from plugins import build
-from training import Part, Trainer, _crops
+from training import Part, Trainer, _crops, _encoder_start
 from training._crops import Crops
 from training._encoder_networks import Networks, Rates, export, prepared
 from training._encoder_start import Pairs
@@ -63,6 +63,9 @@ class Encoder(Trainer):
     rank: int = 128  # largest components of W within which layers may differ; at most its dimension
     cut: int | None = (
         None  # layer after which the losses read pictures off; None = the generator's own choice
+    )
+    refit: int = (
+        500  # steps after which the cut's head is fitted to the encoder's own latents again; 0 = never
     )
     side: int = 128  # of the pictures that are compared, pixels; at most what the cut gives
     batch: int = 8  # photographs a step, of each process
@@ -110,6 +113,8 @@ class Encoder(Trainer):
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         nets, rank = self.networks, accelerator.process_index
+        if self.refit and number and number % self.refit == 0:
+            _encoder_start.follow(nets.shortcut, nets.average, nets.pairs, self.crops[0], number)
         numbers = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 64 + rank)
         found, coordinates = self._reconstruction(number, numbers, accelerator)
         if self.losses["pair"]:
