@@ -118,7 +118,7 @@ class Encoder(Trainer):
         numbers = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 64 + rank)
         found, coordinates = self._reconstruction(number, numbers, accelerator)
         if self.losses["pair"]:
-            found["pair"] = self._regression(number, numbers)
+            found["pair"] = self._regression(number, numbers, accelerator)
         if self.losses["adversarial"]:
             found["adversarial"] = fooled(nets.discriminator, coordinates)
         nets.descend("encoder", {name: self.losses[name] * x for name, x in found.items()}, accelerator)
@@ -128,10 +128,12 @@ class Encoder(Trainer):
         zero = dict.fromkeys(self.losses, 0.0)
         return zero | {name: term.item() for name, term in found.items()}
 
-    def _encoded(self, images: Images, number: int) -> tuple[Tensor, Tensor]:
+    def _encoded(self, images: Images, number: int, accelerator: Accelerator) -> tuple[Tensor, Tensor]:
         """Whitened w and deltas of pictures."""
         encoder = self.networks.encoder
-        base, deltas = encoder.heads(encoder.features(images))
+        with accelerator.autocast():
+            features = encoder.features(images)
+        base, deltas = encoder.heads([x.float() for x in features])
         closed = torch.arange(encoder.layers, device=deltas.device) >= self.open_layers(number)
         return base, deltas.masked_fill(closed[:, None], 0.0)
 
@@ -145,7 +147,7 @@ class Encoder(Trainer):
         images, masks = (x.to(accelerator.device) for x in self.crops[0].images(chosen))
         flipped = torch.rand(len(chosen), generator=numbers) < 0.5
         images[flipped], masks[flipped] = images[flipped].flip(3), masks[flipped].flip(2)
-        base, deltas = self._encoded(images, number)
+        base, deltas = self._encoded(images, number, accelerator)
         coordinates = encoder.coordinates(base, deltas)
         # in float32: bfloat16 takes longer through depthwise convolutions, there and back
         pictures = nets.shortcut(encoder.latents(coordinates), coordinates)
@@ -156,11 +158,11 @@ class Encoder(Trainer):
         found["prior"] = base.square().mean()
         return found, coordinates
 
-    def _regression(self, number: int, numbers: torch.Generator) -> Tensor:
+    def _regression(self, number: int, numbers: torch.Generator, accelerator: Accelerator) -> Tensor:
         """Mean squared error of the whitened latents of pairs, by the size of what a component does."""
         encoder, known = self.networks.encoder, self.networks.pairs
         chosen = torch.randint(len(known.coordinates), (self.pairs.batch,), generator=numbers)
-        base, deltas = self._encoded(known.images(chosen), number)
+        base, deltas = self._encoded(known.images(chosen), number, accelerator)
         size = encoder.basis.norm(dim=0)
         error = encoder.coordinates(base, deltas) - known.coordinates[chosen].float()
         return (error.square() * size / size.mean()).mean()
