@@ -77,6 +77,26 @@ def test_a_shortcut_comes_close_to_unseen_pictures(generator, space, known):
     assert (slope[:, :4].abs().sum((0, 2)) > 0).all()
 
 
+def test_a_shortcut_follows_the_encoder(generator, space, known):
+    """Fitted to where the encoder is, it is better there than fitted to pairs alone."""
+    encoder = LiteEncoder.new(6, 16, 8, "lite0")
+    encoder.mean.copy_(space.mean.expand(6, -1) + 0.3 * space.basis[:, 0])
+    encoder.basis.copy_(space.basis)
+    pixels = torch.randint(256, (30, 16, 16, 3), generator=torch.Generator().manual_seed(0)).byte()
+    photographs = _crops.Crops(pixels, torch.full((30, 4, 4), 255).byte())
+    shortcut = Shortcut(generator, space, 3, 16)
+    latents = encoder(photographs.images(list(range(30)))[0]).detach()
+    true = generator.render(latents)
+    errors = []
+    for fit in (
+        lambda: _encoder_start.fit_shortcut(shortcut, known),
+        lambda: _encoder_start.follow(shortcut, encoder, known, photographs, 1),
+    ):
+        fit()
+        errors.append((shortcut(latents, space.coordinates(latents)) - true).square().mean())
+    assert errors[1] < errors[0]
+
+
 def test_pairs_are_kept_and_belong_together(generator, space, known, tmp_path):
     again = _encoder_start.pairs(generator, space, Pairs(count=60), 0, tmp_path / "pairs")
     assert torch.equal(again.pictures, known.pictures)

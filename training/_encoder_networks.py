@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from backends import device
 from backends.cache import whole
 from backends.generators import Generator
+from backends.networks.efficientnet_lite import EfficientNetLite
 from backends.networks.lite_encoder import LiteEncoder
 from config import resolve
 from training import _encoder_start
@@ -37,7 +38,8 @@ LONGEST = 3.0  # longer gradients are clipped
 class Rates:
     """Learning rates (Adam). The number of inputs of a layer says how far a step moves its outputs."""
 
-    trunk: float = 0.0  # 0 = the trunk stays as ImageNet made it
+    trunk: float = 0.0  # 0 = the trunk stays as ImageNet made it; some 5e-5 once the heads are settled
+    thawed: int = 3  # first stage of the trunk that learns; those before cost most and have least to learn
     base: float = 3e-5  # of the layer that tells w
     wide: float = 1e-4  # of hidden layers
     heads: float = 4e-4  # of all others
@@ -68,12 +70,12 @@ class Networks(nn.Module):
 
     def _groups(self) -> list[dict[str, Any]]:
         encoder, rates = self.encoder, self.rates
-        encoder.trunk.requires_grad_(rates.trunk > 0)
+        trunk = _thawed(encoder.trunk, rates.thawed) if rates.trunk else []
         wide = [p for layer in encoder.hidden for p in layer.parameters()]
         special = {id(p) for p in (*encoder.trunk.parameters(), *encoder.base.parameters(), *wide)}
         heads = [p for p in encoder.parameters() if id(p) not in special and p.requires_grad]
         groups = [(list(encoder.base.parameters()), rates.base), (wide, rates.wide), (heads, rates.heads)]
-        groups += [(list(encoder.trunk.parameters()), rates.trunk)] if rates.trunk else []
+        groups += [(trunk, rates.trunk)] if trunk else []
         return [_group(parameters, rate) for parameters, rate in groups]
 
     def descend(self, name: str, weighted: dict[str, Tensor], accelerator: Accelerator) -> None:
@@ -101,6 +103,18 @@ class Networks(nn.Module):
 
 def _group(parameters: Iterable[nn.Parameter], rate: float) -> dict[str, Any]:
     return {"params": list(parameters), "lr": rate, "full": rate}
+
+
+def _thawed(trunk: EfficientNetLite, first: int) -> list[nn.Parameter]:
+    """Lets the stages from `first` on learn; returns what does.
+
+    Strided depthwise convolutions do not: their gradients in bfloat16 would take most of the time.
+    """
+    for stage in list(trunk.stages)[first:]:
+        stage.requires_grad_(True)
+        for block in stage:  # type: ignore[attr-defined]
+            block.depthwise.requires_grad_(block.depthwise.stride == 1)
+    return [p for p in trunk.parameters() if p.requires_grad]
 
 
 def prepared(settings: "Encoder", generator: Generator, crops: Crops) -> Networks:

@@ -22,6 +22,7 @@ from training._shortcut import Shortcut
 
 SEEN = 600  # pictures that statistics and the shortcut are taken from, at most
 CHUNK = 50
+OWN, NEAR, FAR, OTHERS = 350, 0.1, 0.4, 0.3  # see `follow`; noise in standard deviations of W
 RIDGE = 0.3  # of the regression of w, relative to the mean square of its inputs
 TOLD = 96  # largest components of W that the regression tells; it knows nothing of the others
 log = logging.getLogger(__name__)
@@ -96,10 +97,38 @@ def draw(
     return space.mean + psi * (chosen - space.mean)
 
 
+@torch.no_grad()
 def fit_shortcut(shortcut: Shortcut, known: Known) -> None:
     """On the first pairs."""
+    latents, pictures = _first(shortcut, known)
+    shortcut.fit(latents, pictures)
+
+
+@torch.no_grad()
+def follow(shortcut: Shortcut, encoder: LiteEncoder, known: Known, crops: Crops, step: int) -> None:
+    """On what the encoder makes of photographs by now, disturbed a little; pairs count less."""
+    if shortcut.exact:
+        return
+    numbers = torch.Generator().manual_seed(step)
+    chosen = torch.randint(len(crops), (min(OWN, len(crops)),), generator=numbers)
+    coordinates = shortcut.space.coordinates(
+        torch.cat([encoder(crops.images(part.tolist())[0]) for part in chosen.split(CHUNK)])
+    )
+    noise = torch.randn(coordinates.shape, generator=numbers)
+    strength = torch.full((len(coordinates), encoder.layers, 1), NEAR)
+    later = encoder.layers - 1 - shortcut.layer  # layers that nothing but the colours depends on
+    strength[:, -later:] += FAR * torch.rand(len(coordinates), 1, 1, generator=numbers)
+    own = shortcut.space.latents(coordinates + (strength * noise).to(coordinates))
+    side = known.pictures.shape[-1]
+    true = torch.cat([resize(shortcut.generator.render(latent[None]), side) for latent in own])
+    latents, pictures = _first(shortcut, known)
+    weights = torch.cat([torch.ones(len(own)), torch.full((len(latents),), OTHERS)])
+    shortcut.fit(torch.cat([own, latents]), torch.cat([true, pictures]), weights)
+
+
+def _first(shortcut: Shortcut, known: Known) -> tuple[Latents, Images]:
     chosen = torch.arange(min(SEEN, len(known.pictures)))
-    shortcut.fit(shortcut.space.latents(known.coordinates[chosen].float()), known.images(chosen))
+    return shortcut.space.latents(known.coordinates[chosen].float()), known.images(chosen)
 
 
 @torch.no_grad()

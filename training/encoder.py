@@ -33,7 +33,7 @@ from backends.networks.efficientnet_lite import Size
 from backends.photos import to_pil
 from config import resolve
 from plugins import build
-from training import Part, Trainer, _crops
+from training import Part, Trainer, _crops, _encoder_start
 from training._crops import Crops
 from training._encoder_networks import Networks, Rates, export, prepared
 from training._encoder_start import Pairs
@@ -63,6 +63,9 @@ class Encoder(Trainer):
     rank: int = 128  # largest components of W within which layers may differ; at most its dimension
     cut: int | None = (
         None  # layer after which the losses read pictures off; None = the generator's own choice
+    )
+    refit: int = (
+        500  # steps after which the cut's head is fitted to the encoder's own latents again; 0 = never
     )
     side: int = 128  # of the pictures that are compared, pixels; at most what the cut gives
     batch: int = 8  # photographs a step, of each process
@@ -110,10 +113,12 @@ class Encoder(Trainer):
 
     def step(self, number: int, accelerator: Accelerator) -> dict[str, float]:
         nets, rank = self.networks, accelerator.process_index
+        if self.refit and number and number % self.refit == 0:
+            _encoder_start.follow(nets.shortcut, nets.average, nets.pairs, self.crops[0], number)
         numbers = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 64 + rank)
         found, coordinates = self._reconstruction(number, numbers, accelerator)
         if self.losses["pair"]:
-            found["pair"] = self._regression(number, numbers)
+            found["pair"] = self._regression(number, numbers, accelerator)
         if self.losses["adversarial"]:
             found["adversarial"] = fooled(nets.discriminator, coordinates)
         nets.descend("encoder", {name: self.losses[name] * x for name, x in found.items()}, accelerator)
@@ -123,10 +128,12 @@ class Encoder(Trainer):
         zero = dict.fromkeys(self.losses, 0.0)
         return zero | {name: term.item() for name, term in found.items()}
 
-    def _encoded(self, images: Images, number: int) -> tuple[Tensor, Tensor]:
+    def _encoded(self, images: Images, number: int, accelerator: Accelerator) -> tuple[Tensor, Tensor]:
         """Whitened w and deltas of pictures."""
         encoder = self.networks.encoder
-        base, deltas = encoder.heads(encoder.features(images))
+        with accelerator.autocast():
+            features = encoder.features(images)
+        base, deltas = encoder.heads([x.float() for x in features])
         closed = torch.arange(encoder.layers, device=deltas.device) >= self.open_layers(number)
         return base, deltas.masked_fill(closed[:, None], 0.0)
 
@@ -140,7 +147,7 @@ class Encoder(Trainer):
         images, masks = (x.to(accelerator.device) for x in self.crops[0].images(chosen))
         flipped = torch.rand(len(chosen), generator=numbers) < 0.5
         images[flipped], masks[flipped] = images[flipped].flip(3), masks[flipped].flip(2)
-        base, deltas = self._encoded(images, number)
+        base, deltas = self._encoded(images, number, accelerator)
         coordinates = encoder.coordinates(base, deltas)
         # in float32: bfloat16 takes longer through depthwise convolutions, there and back
         pictures = nets.shortcut(encoder.latents(coordinates), coordinates)
@@ -151,11 +158,11 @@ class Encoder(Trainer):
         found["prior"] = base.square().mean()
         return found, coordinates
 
-    def _regression(self, number: int, numbers: torch.Generator) -> Tensor:
+    def _regression(self, number: int, numbers: torch.Generator, accelerator: Accelerator) -> Tensor:
         """Mean squared error of the whitened latents of pairs, by the size of what a component does."""
         encoder, known = self.networks.encoder, self.networks.pairs
         chosen = torch.randint(len(known.coordinates), (self.pairs.batch,), generator=numbers)
-        base, deltas = self._encoded(known.images(chosen), number)
+        base, deltas = self._encoded(known.images(chosen), number, accelerator)
         size = encoder.basis.norm(dim=0)
         error = encoder.coordinates(base, deltas) - known.coordinates[chosen].float()
         return (error.square() * size / size.mean()).mean()
