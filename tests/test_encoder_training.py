@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from backends.aligners import Aligner, Subject
-from backends.aligners._framing import Square, cut
 from backends.dataset import Data
 from backends.generators.toy import Toy
 from backends.networks import encoders
 from backends.networks.lite_encoder import LiteEncoder, groups
+from backends.squares import Square
 from config import ConfigError
 from training import _crops, _encoder_start, read
 from training._encoder_start import Pairs
@@ -45,10 +45,9 @@ class LeftHalf(Aligner):
     def detect(self, photo):
         return [Subject((0, 0, photo.width // 2, photo.height))]
 
-    def crop(self, photo, subject, size):
+    def frame(self, photo, subject):
         left, top, _, bottom = subject.box
-        side = bottom - top
-        return cut(photo, Square((left, (top + bottom) / 2), (side / 2, 0.0)), size)
+        return Square((left, (top + bottom) / 2), ((bottom - top) / 2, 0.0))
 
 
 def test_whitened_coordinates_begin_with_the_largest_component(space):
