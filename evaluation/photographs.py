@@ -22,8 +22,6 @@ from config import ConfigError
 from editor import Editor
 
 SIDE = 256  # pixels at which pictures are compared, where the generator's are not smaller
-SMALL = 512  # longest side of the copy on which it is found what a crop shows, pixels
-LANCZOS = Image.Resampling.LANCZOS
 log = logging.getLogger(__name__)
 
 Mask = Bool[Tensor, "side side"]

@@ -4,8 +4,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -15,34 +13,16 @@ from torch.nn import functional
 
 from backends import Latents
 from backends.generators import Generator
-from config import resolve
 from directions._derivatives import SAMPLES
 from directions._statistics import principal
-from plugins import build
-from training import Part, Trainer
+from training import Part
+from training._generator import GeneratorTrainer
 
 FeatureMaps = Float[Tensor, "n channels side side"]
 
 
 @dataclass(kw_only=True)
-class DirectionTrainer(Trainer):
-    """Finds directions of a generator and writes them to a file."""
-
-    generator: dict[str, Any]
-    out: str  # the file that a source of directions reads
-
-    @property
-    def result(self) -> Path:
-        return resolve(self.out)
-
-    @cached_property
-    def network(self) -> Generator:
-        """The generator. Raises ConfigError."""
-        return build(Generator, self.generator, "generator")
-
-
-@dataclass(kw_only=True)
-class DescentTrainer(DirectionTrainer):
+class DescentTrainer(GeneratorTrainer):
     """Adam on terms that compare pictures, or feature maps, before and after a move of the latents."""
 
     components: int = 64  # principal components of W that directions are made of

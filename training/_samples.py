@@ -31,7 +31,7 @@ from config import ConfigError, resolve
 from evaluation import scorers
 from evaluation.scorers import Scorer
 from plugins import build
-from training._directions import DirectionTrainer
+from training._generator import GeneratorTrainer
 
 SHARD = 100  # samples in a file
 QUALITY = 95  # of the JPEGs: scores then change by 1 % of their standard deviation
@@ -47,7 +47,7 @@ class Samples:
 
 
 @dataclass(kw_only=True)
-class SampleTrainer(DirectionTrainer):
+class SampleTrainer(GeneratorTrainer):
     """A trainer whose steps draw and score one shard of samples each; the export fits something to them."""
 
     scorers: list[dict[str, Any]]

@@ -14,7 +14,6 @@ latents are known, from which w starts by regression, in closed form (`_encoder_
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,16 +26,16 @@ from torch import Tensor
 from backends import Images, dataset, device, losses
 from backends.aligners import Aligner
 from backends.dataset import Data
-from backends.generators import Generator
 from backends.networks import efficientnet_lite
 from backends.networks.efficientnet_lite import Size
 from backends.photos import to_pil
 from config import resolve
 from plugins import build
-from training import Part, Trainer, _crops, _encoder_start
+from training import Part, _crops, _encoder_start
 from training._crops import Crops
 from training._encoder_networks import Networks, Rates, export, prepared
 from training._encoder_start import Pairs
+from training._generator import GeneratorTrainer
 from training._latent_discriminator import Adversary, fooled, terms
 from video import sheet
 
@@ -52,12 +51,10 @@ WEIGHTS = {
 
 
 @dataclass(kw_only=True)
-class Encoder(Trainer):
+class Encoder(GeneratorTrainer):
     """Writes what `backends/inverters/encoder.py` reads. A term whose weight is 0 is not computed."""
 
-    generator: dict[str, Any]
     data: Data  # `holdout` is not read: see training/_crops.py
-    out: str  # the weights, a `.safetensors`
     aligner: dict[str, Any] = field(default_factory=lambda: {"name": "center"})
     backbone: Size = "lite0"
     rank: int = 128  # largest components of W within which layers may differ; at most its dimension
@@ -80,15 +77,6 @@ class Encoder(Trainer):
     seed: int = 0
     examples: int = 40  # held-out photographs for the figures in the log
     losses: dict[str, float] = field(default_factory=WEIGHTS.copy)
-
-    @property
-    def result(self) -> Path:
-        return resolve(self.out)
-
-    @cached_property
-    def network(self) -> Generator:
-        """The generator. Raises ConfigError."""
-        return build(Generator, self.generator, "generator")
 
     @cached_property
     def crops(self) -> tuple[Crops, Crops]:

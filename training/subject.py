@@ -23,7 +23,7 @@ from backends import checkpoints
 from backends.cache import whole
 from backends.photos import to_pil
 from config import ConfigError, resolve
-from training._directions import DirectionTrainer
+from training._generator import GeneratorTrainer
 
 log = logging.getLogger(__name__)
 SHOWN, TILE = 12, 96  # pictures a row of the sheet, and their side
@@ -34,7 +34,7 @@ Centres = Float[Tensor, "clusters channels"]  # of unit length
 
 
 @dataclass(kw_only=True)
-class Subject(DirectionTrainer):
+class Subject(GeneratorTrainer):
     """One step is one sample."""
 
     layer: int  # of W+, after which the feature maps are taken

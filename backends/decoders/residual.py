@@ -201,12 +201,12 @@ class Residual(Decoder):
 
     @torch.no_grad()
     def _unedited(self, side: int) -> Still:
-        drawn = self.base.render(self.own)
-        if self.photograph is None:
-            levels = self.delta["residual"][None].to(drawn) * self.delta["scale"].to(drawn) / LEVELS
-            photograph = drawn + transport.resized(levels, drawn.shape[-1])
-        else:
-            photograph = self.photograph.to(drawn) / 127.5 - 1
-        if side < drawn.shape[-1]:
-            drawn = self.base.render(self.own, preview=True)
-        return Still(drawn.clone(), resize(photograph, side))
+        drawn = self.base.render(self.own, preview=side < self.size).clone()
+        return Still(drawn, resize(self._whole(), side))
+
+    def _whole(self) -> Images:
+        """The photograph; what is stored says of it, if it is not in memory."""
+        if self.photograph is not None:
+            return self.photograph.to(self.own) / 127.5 - 1
+        levels = self.delta["residual"][None].to(self.own) * self.delta["scale"].to(self.own) / LEVELS
+        return self.base.render(self.own) + transport.resized(levels, self.size)

@@ -23,9 +23,7 @@ class Residual(Inverter):
     """Gives every inversion of `start` a `Residual` decoder. One photograph at a time."""
 
     start: Any = field(default_factory=lambda: {"name": "optimize"})  # the inverter that finds the latents
-    match: int | None = (
-        None  # layer whose maps say what moved; None = the last one with at most 64 x 64 places
-    )
+    match: int | None = None  # layer whose maps say what moved; None = see `_matching`
 
     def __post_init__(self) -> None:
         self._first = build(Inverter, self.start, "start")

@@ -42,7 +42,7 @@ def mean(x: Float[Tensor, "1 planes side side"], width: int) -> Float[Tensor, "1
 
 
 def resized(x: Float[Tensor, "1 planes side side"], side: int) -> Float[Tensor, "1 planes {side} {side}"]:
-    """As `transport._resized`."""
+    """As `transport.resized`."""
     out = torch.empty(*x.shape[:2], side, side)
     loops.resize(_array(x), _array(out))
     return out

@@ -3,20 +3,13 @@
 npm only downloads (`npm pack`); the archive is read as the tar it is, nothing in it is installed or run.
 """
 
-import logging
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from typing import ClassVar
 
 from backends.sources import SourceError
-from backends.sources.package import NAME, Package
-
-log = logging.getLogger(__name__)
-
-PLACE = "archive"  # folder, in the scratch folder
+from backends.sources.package import NAME, PLACE, Package
 
 
 @dataclass
@@ -39,20 +32,8 @@ class Npm(Package):
         scratch = folder / "npm"
         (scratch / PLACE).mkdir(parents=True)
         wanted = f"{self.project}@{self.version}"
-        done = subprocess.run(
-            [npm, "pack", wanted, "--pack-destination", PLACE, "--ignore-scripts", "--no-update-notifier"],
-            cwd=scratch,
-            env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch)),
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-        archive = scratch / PLACE / self.archive
-        if not archive.is_file():
-            log.warning("npm did not deliver %s: %s", wanted, done.stderr.strip())
-            raise SourceError("npm could not download it (is there a network connection?)")
-        if not self._intact(archive):
-            raise SourceError(f"{self.archive} does not have the expected SHA-256")
-        return archive
+        options = ["--pack-destination", PLACE, "--ignore-scripts", "--no-update-notifier"]
+        return self._delivered([npm, "pack", wanted, *options], scratch)
+
+    def _reason(self, said: str) -> str:
+        return "npm could not download it (is there a network connection?)"

@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 COMMAND = ["-m", "pip", "download", "--no-deps", "--require-hashes", "--ignore-requires-python", "--no-input"]
 COMMAND += ["--disable-pip-version-check", "--retries", "2", "--timeout", "20"]
 NAME = r"\w[\w.+-]*"
-PLACES = ["--dest", "archive", "--requirement", "requirements.txt"]  # in the scratch folder
+PLACE = "archive"  # folder of what is downloaded, in the scratch folder
+PLACES = ["--dest", PLACE, "--requirement", "requirements.txt"]
 
 
 @dataclass
@@ -82,8 +83,12 @@ class Package(Source):
         binary = ["--only-binary", ":all:"] if self.archive.endswith(".whl") else []
         # Run in `scratch`, as `-m` would also import pip from a folder of that name in the current one. What
         # pip stores on the way goes there too, where the page sees it grow; its progress bar goes to stderr.
+        return self._delivered([sys.executable, *COMMAND, *PLACES, *binary], scratch)
+
+    def _delivered(self, command: list[str], scratch: Path) -> Path:
+        """The archive, which `command`, run in `scratch`, puts into PLACE there; checked."""
         done = subprocess.run(
-            [sys.executable, *COMMAND, *PLACES, *binary],
+            command,
             cwd=scratch,
             env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch)),
             stdin=subprocess.DEVNULL,
@@ -92,21 +97,21 @@ class Package(Source):
             text=True,
             errors="replace",
         )
-        archive = scratch / "archive" / self.archive
+        archive = scratch / PLACE / self.archive
         if not archive.is_file():
-            log.warning("pip did not deliver %s: %s", self.archive, done.stderr.strip())
-            raise SourceError(_reason(done.stderr))
+            log.warning("%s was not delivered: %s", self.archive, done.stderr.strip())
+            raise SourceError(self._reason(done.stderr))
         if not self._intact(archive):
             raise SourceError(f"{self.archive} does not have the expected SHA-256")
         return archive
 
-
-def _reason(said: str) -> str:
-    if "No module named pip" in said:
-        return "this Python has no pip (`python -m ensurepip` installs it)"
-    if "DO NOT MATCH THE HASHES" in said:
-        return "the package index offers a file with another SHA-256 than the pinned one"
-    return "pip could not download it (is there a network connection?)"
+    def _reason(self, said: str) -> str:
+        """Why there is no archive, from what the program said."""
+        if "No module named pip" in said:
+            return "this Python has no pip (`python -m ensurepip` installs it)"
+        if "DO NOT MATCH THE HASHES" in said:
+            return "the package index offers a file with another SHA-256 than the pinned one"
+        return "pip could not download it (is there a network connection?)"
 
 
 def _unzip(archive: Path, members: Mapping[str, Member], folder: Path) -> None:
